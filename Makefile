@@ -1,0 +1,36 @@
+# Two commands set everything up on a machine with python3 and make:
+#   make demo    the teacher x student grid on real images, results in out/demo
+#   make test    every check
+# Each creates .venv once, installs from pyproject.toml and reuses it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint unit lab clean help
+
+demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
+	$(BIN)/python -m rdlite demo $(ARGS)
+
+test: lint unit  ## everything that continuous integration checks
+
+lint: $(READY)  ## style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(READY)  ## unit tests, doctests and the end-to-end demo on a tiny setting
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lab: $(READY)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+clean:  ## remove what was made, but not .venv
+	rm -rf out build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/:/'
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[lab,test]'
+	touch $@

@@ -1,0 +1,114 @@
+"""The main job: the teacher x student grid on real photographs, with its table and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rdlite import data
+from rdlite.studies import COLUMNS, GridSpec, run_grid
+
+STANDARD_KD = ("standard", "standard")  # teacher, student
+ROBUST_KD = ("standard", "robust")  # the pair was chosen on held-out data, see the README
+
+
+def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
+    """Train the grid of ``spec``, print the table and write grid.csv, grid.png and classes.png.
+
+    Args:
+        spec: the grid.
+        out: the folder to write into, made if it is not there.
+        progress: show a bar with the time left.
+
+    Returns:
+        The table of `rdlite.studies.run_grid`; after Ctrl-C, the students that were finished.
+
+    Raises:
+        OSError: ``out`` cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    grid_file = out / "grid.csv"
+    grid_file.touch()  # an unwritable folder is better found now than after the training
+    table = run_grid(spec, progress=progress)
+    table[COLUMNS[:-1]].round(4).to_csv(grid_file, index=False)
+    planned = len(spec.runs())
+    if len(table) < planned:
+        print(f"Stopped: {len(table)} of {planned} students are finished and kept in {grid_file}")
+    if table.empty:
+        return table
+    options = {"imbalance": spec.imbalance, "head": spec.head, "heldout": spec.heldout}
+    splits = data.load(spec.dataset, size=spec.size, **options)
+    print(text_table(table))
+    if sentence := finding(table, splits.class_names):
+        print(sentence)
+    figures = _draw(table, splits, out)
+    print("Written:", ", ".join(map(str, [grid_file, *figures])))
+    return table
+
+
+def text_table(table: pd.DataFrame) -> str:
+    """The grid as text: worst and average accuracy, mean and standard error over seeds."""
+    from rdlite.plots import cell_statistics
+
+    lines = [
+        f"{'teacher':<10}{'student':<10}{'held-out labels':<17}{'worst class':<15}{'average':<15}",
+        "-" * 67,
+    ]
+    for cell in cell_statistics(table).itertuples():
+        worst = f"{cell.worst:.3f} ± {cell.worst_error:.3f}"
+        average = f"{cell.average:.3f} ± {cell.average_error:.3f}"
+        lines.append(
+            f"{cell.teacher:<10}{cell.student:<10}{cell.heldout_labels:<17}{worst:<15}{average:<15}"
+        )
+    seeds = table.seed.nunique()
+    error = "± one standard error" if seeds > 1 else "one seed, so no error bar"
+    lines.append(f"Test accuracy as a fraction, {seeds} seed{'s' * (seeds > 1)}, {error}.")
+    return "\n".join(lines)
+
+
+def finding(table: pd.DataFrame, class_names: tuple[str, ...]) -> str:
+    """What happened to which class, in one sentence; empty if a student of the pair is missing."""
+    standard, robust = accuracies(table, *STANDARD_KD), accuracies(table, *ROBUST_KD)
+    if not len(standard) or not len(robust):
+        return ""
+    before, after = standard.mean(0), robust.mean(0)
+    k = int(before.argmin())
+    return (
+        f"Standard distillation recognises {before[k]:.0%} of the images of class "
+        f"{class_names[k]!r}, the robust student of the same teacher {after[k]:.0%}; "
+        f"the average goes from {before.mean():.3f} to {after.mean():.3f}."
+    )
+
+
+def accuracies(table: pd.DataFrame, teacher: str, student: str) -> np.ndarray:
+    """Accuracies (seeds, m) of one cell's students, with the first kind of held-out labels."""
+    cell = table[(table.teacher == teacher) & (table.student == student)]
+    first = cell.heldout_labels.iloc[0] if len(cell) else None
+    return np.array(cell[cell.heldout_labels == first].per_class.tolist())
+
+
+def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from rdlite import plots
+
+    files = [out / "grid.png"]
+    ax = plots.grid(table)
+    ax.set_title("Who trains robustly keeps the worst class", loc="left")
+    ax.figure.savefig(files[0], dpi=150)
+    plt.close(ax.figure)
+    pair = {
+        "standard distillation": accuracies(table, *STANDARD_KD),
+        "robust student, same teacher": accuracies(table, *ROBUST_KD),
+    }
+    if all(len(runs) for runs in pair.values()):
+        ax = plots.class_bars(pair, splits.class_names, splits.train.class_counts.tolist())
+        files.append(out / "classes.png")
+        ax.figure.savefig(files[1], dpi=150)
+        plt.close(ax.figure)
+    return files

@@ -1,0 +1,154 @@
+"""Distillation: teacher -> soft targets -> student. A student is `fit` on another target matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from rdlite import batches, checks, models
+from rdlite.data import Split, Splits
+from rdlite.objectives import Objective
+from rdlite.training import History, Targets, TrainConfig, fit
+
+TEACHER_VIEWS = ("consistent", "views", "plain")
+
+
+def soft_targets(
+    teacher_logits: Tensor, labels: Tensor, *, temperature: float = 1.0, mix: float = 1.0
+) -> Tensor:
+    """Target matrix ``P = mix softmax(teacher_logits / T) + (1 - mix) one_hot(y)``, below eq. (4).
+
+    Args:
+        teacher_logits: (n, m).
+        labels: (n,) int64.
+        temperature: T above 0; 1 leaves the teacher's probabilities as they are.
+        mix: the teacher's share in 0..1.
+
+    Returns:
+        (n, m), rows on the simplex.
+
+    Raises:
+        ValueError: shapes that differ, labels out of range, T or mix out of range.
+
+    >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
+    tensor([[0.7500, 0.2500]])
+    """
+    checks.require(
+        teacher_logits.ndim == 2 and labels.shape == teacher_logits.shape[:1],
+        f"teacher_logits must be (n, m) and labels (n,), got {tuple(teacher_logits.shape)} and "
+        f"{tuple(labels.shape)}",
+    )
+    checks.finite("teacher_logits", teacher_logits)
+    checks.number("temperature", temperature, low=0, above=True)
+    checks.number("mix", mix, low=0, high=1)
+    m = teacher_logits.shape[1]
+    checks.require(
+        labels.dtype == torch.int64 and bool(((labels >= 0) & (labels < m)).all()),
+        f"labels must be int64 in 0..{m - 1}, got {labels.dtype} with "
+        f"{labels.min().item()}..{labels.max().item()}",
+    )
+    soft = torch.softmax(teacher_logits / temperature, 1)
+    return mix * soft + (1 - mix) * torch.nn.functional.one_hot(labels, m).to(soft.dtype)
+
+
+def predict(model: nn.Module, split: Split) -> Tensor:
+    """Logits (n, m) of every image of ``split``, in eval mode and without a gradient."""
+    return models.predict(model, split.images)
+
+
+def distill(
+    teacher: nn.Module,
+    student: nn.Module,
+    splits: Splits,
+    objective: Objective,
+    *,
+    heldout_labels: str = "teacher",
+    teacher_view: str = "consistent",
+    views: int = 8,
+    temperature: float = 1.0,
+    mix: float = 1.0,
+    config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
+    **options: object,
+) -> History:
+    """Train ``student`` on the teacher's probabilities for ``objective``, eqs (4) and (6)-(8).
+
+    Args:
+        teacher: gives logits (B, m); put into eval mode, it gets no gradient.
+        student: trained in place.
+        splits: train and held-out are used; the test split is never read.
+        objective: eq. (3), on the distilled risks of eq. (4).
+        heldout_labels: whose labels the held-out risks of eq. (6) use, ``"teacher"``'s (the same
+            temperature and mix as in training) or the ``"one-hot"`` ones.
+        teacher_view: ``"consistent"`` labels each augmented view as the student sees it,
+            ``"views"`` draws ``views`` augmented copies of the data once and labels each,
+            ``"plain"`` lets the label of the plain image serve every view.
+        views: number of copies for ``teacher_view="views"``.
+        temperature, mix: see `soft_targets`.
+        config: how to train.
+        options: ``progress`` and ``on_round`` of `rdlite.training.fit`.
+
+    Raises:
+        ValueError: an unknown choice, or a teacher with another number of classes.
+    """
+    checks.choice("heldout_labels", heldout_labels, ["teacher", "one-hot"])
+    checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
+    checks.whole("views", views, low=1)
+    checks.number("temperature", temperature, low=0, above=True)
+    checks.number("mix", mix, low=0, high=1)
+    train, heldout, device = splits.train, splits.heldout, models.device_of(student)
+    teacher.to(device).eval()
+    heldout_logits = predict(teacher, heldout)
+    checks.require(
+        heldout_logits.shape[1] == splits.num_classes,
+        f"teacher must give {splits.num_classes} logits, got {heldout_logits.shape[1]}",
+    )
+    if heldout_labels == "teacher":
+        options["heldout_targets"] = soft_targets(
+            heldout_logits, heldout.labels.to(device), temperature=temperature, mix=mix
+        )
+    if teacher_view == "consistent":
+        targets: Targets = _labeller(teacher, temperature)
+    else:
+        if teacher_view == "views":
+            train, config = _drawn_views(train, views, config)
+        targets = torch.softmax(predict(teacher, train) / temperature, 1)
+    return fit(
+        student,
+        train,
+        objective,
+        heldout=heldout,
+        targets=targets,
+        mix=mix,
+        config=config,
+        **options,
+    )
+
+
+def _labeller(teacher: nn.Module, temperature: float) -> Callable[[Tensor], Tensor]:
+    """The teacher as a function of the view shown: (B, c, h, w) -> probabilities (B, m)."""
+
+    def label(view: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.softmax(teacher(view) / temperature, 1)
+
+    return label
+
+
+def _drawn_views(train: Split, views: int, config: TrainConfig) -> tuple[Split, TrainConfig]:
+    """``views`` augmented copies of ``train`` as one split; the config for as many SGD steps."""
+    checks.require(
+        config.epochs % views == 0,
+        f"views must divide the number of epochs, {config.epochs}, got {views}",
+    )
+    generator = torch.Generator(train.images.device).manual_seed(config.seed)
+    copies = [
+        batches.augment(train.images, generator, shift=config.shift, flip=config.flip)
+        for _ in range(views)
+    ]
+    drawn = Split(torch.cat(copies), train.labels.repeat(views), train.class_names)
+    rounds = config.rounds or config.epochs
+    epochs = config.epochs // views
+    return drawn, replace(config, shift=0, flip=False, epochs=epochs, rounds=rounds)

@@ -1,0 +1,142 @@
+"""What is measured: accuracy per class, average, worst, intervals, and calibration per class.
+
+Accuracies are fractions in 0..1. The minimum over classes of noisy accuracies is biased downward:
+100 classes that are all truly at 45 % with 100 test images each have an expected minimum of 33 %.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rdlite import checks
+
+
+def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Share of each class's images that are predicted right: (m,) float64, NaN without images.
+
+    Args:
+        predictions: (n,) class indices.
+        labels: (n,) class indices.
+        num_classes: m.
+
+    >>> per_class_accuracy(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
+    tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
+    """
+    checks.whole("num_classes", num_classes, low=2)
+    checks.require(
+        predictions.shape == labels.shape and labels.ndim == 1 and len(labels) > 0,
+        f"predictions and labels must both have shape (n,) with n >= 1, "
+        f"got {tuple(predictions.shape)} and {tuple(labels.shape)}",
+    )
+    for name, values in (("predictions", predictions), ("labels", labels)):
+        checks.require(
+            not values.is_floating_point(), f"{name} must be class indices, got {values.dtype}"
+        )
+        low, high = int(values.min()), int(values.max())
+        checks.require(
+            low >= 0 and high < num_classes,
+            f"{name} must be in 0..{num_classes - 1}, got {low}..{high}",
+        )
+    total = torch.bincount(labels, minlength=num_classes).double()
+    right = torch.bincount(labels[predictions == labels], minlength=num_classes).double()
+    return right / total
+
+
+def summary(
+    logits: Tensor, labels: Tensor, *, k: int | None = None, bootstrap: int = 0, seed: int = 0
+) -> dict:
+    """Average, worst class and mean of the worst k on one set, with bootstrap intervals.
+
+    Args:
+        logits: (n, m); the prediction is the largest.
+        labels: (n,) int64.
+        k: how many worst classes ``worst_k`` averages; by default 10 where m >= 100, else 1.
+        bootstrap: resamples for the 95 % intervals; 0 gives none. Test images are resampled within
+            each class, which for a class of n images is a binomial draw.
+        seed: of the resampling.
+
+    Returns:
+        dict of ``average`` (balanced accuracy), ``worst``, ``worst_class`` (index), ``worst_k``,
+        ``per_class`` (list of m) and ``intervals``: {"average": (low, high), ...} or {}.
+        Classes without images are left out.
+
+    Raises:
+        ValueError: shapes that differ, logits that are not finite, k outside 1..m.
+
+    >>> summary(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1]))["average"]
+    0.75
+    """
+    checks.require(
+        logits.ndim == 2 and labels.shape == logits.shape[:1],
+        f"logits must be (n, m) and labels (n,), got {tuple(logits.shape)}, {tuple(labels.shape)}",
+    )
+    checks.finite("logits", logits)
+    checks.whole("bootstrap", bootstrap, low=0)
+    m = logits.shape[1]
+    k = (10 if m >= 100 else 1) if k is None else k
+    checks.whole("k", k, low=1, high=m)
+    labels = labels.to(logits.device)
+    accuracy = per_class_accuracy(logits.argmax(1), labels, m).cpu().numpy()
+    result = {
+        "average": float(np.nanmean(accuracy)),
+        "worst": float(np.nanmin(accuracy)),
+        "worst_class": int(np.nanargmin(accuracy)),
+        "worst_k": float(_mean_of_worst(accuracy, k)),
+        "per_class": accuracy.tolist(),
+        "intervals": {},
+    }
+    if bootstrap:
+        counts = np.bincount(labels.cpu().numpy(), minlength=m)
+        present = counts > 0
+        random = np.random.default_rng(seed)
+        size = (bootstrap, int(present.sum()))
+        draws = random.binomial(counts[present], accuracy[present], size) / counts[present]
+        resampled = {
+            "average": draws.mean(1),
+            "worst": draws.min(1),
+            "worst_k": _mean_of_worst(draws, k),
+        }
+        for name, values in resampled.items():
+            low, high = np.quantile(values, [0.025, 0.975])
+            result["intervals"][name] = (float(low), float(high))
+    return result
+
+
+def _mean_of_worst(accuracy: np.ndarray, k: int) -> np.ndarray:
+    """Mean of the k smallest along the last axis; NaN sorts last."""
+    return np.nanmean(np.sort(accuracy, -1)[..., :k], -1)
+
+
+def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Tensor:
+    """Calibration error of each class's probability, one against the rest.
+
+    The images are binned by ``p_y(x)`` into equal widths; the error is the mean over images of
+    ``|mean p_y in the bin - frequency of label y in the bin|``. It is the observable side of the
+    teacher gap, eq. (10).
+
+    Args:
+        probabilities: (n, m), rows on the simplex.
+        labels: (n,) int64.
+        bins: number of bins.
+
+    Returns:
+        (m,) float64 in 0..1.
+
+    >>> class_calibration(torch.tensor([[0.75, 0.25]] * 4), torch.tensor([0, 0, 0, 1]))
+    tensor([0., 0.], dtype=torch.float64)
+    """
+    checks.require(
+        probabilities.ndim == 2 and labels.shape == probabilities.shape[:1],
+        f"probabilities must be (n, m) and labels (n,), got {tuple(probabilities.shape)} and "
+        f"{tuple(labels.shape)}",
+    )
+    checks.whole("bins", bins, low=1)
+    n, m = probabilities.shape
+    checks.row_stochastic("probabilities", probabilities, m)
+    p = probabilities.double()
+    gap = p - torch.nn.functional.one_hot(labels, m)
+    bin_of = (p * bins).long().clamp_max(bins - 1)  # (n, m)
+    sums = p.new_zeros(bins, m).scatter_add_(0, bin_of, gap)
+    return sums.abs().sum(0) / n

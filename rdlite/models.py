@@ -1,0 +1,178 @@
+"""Networks by name. All take float inputs (B, c, h, w) in -1..1 and give logits (B, m).
+
+linear        logistic regression on the image averaged to 14 x 14 pixels
+mlp-W         one hidden layer of W units on the same pixels
+cnn-W         four 3x3 convolutions of W, 2W, 2W, 4W channels, each with batch norm
+resnet-N      the CIFAR ResNet of He et al. (2016), arXiv:1512.03385, option A, N = 6n + 2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rdlite import checks
+from rdlite.batches import as_input
+
+FLAT_SIZE = 14  # pixels a side that the linear model and the MLP see
+
+
+def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) -> nn.Module:
+    """The network called ``name`` with weights drawn from ``seed``.
+
+    Args:
+        name: ``"linear"``, ``"mlp-128"``, ``"cnn-4"``, ``"resnet-20"``, ... (see the module).
+        num_classes: m, the number of logits.
+        in_channels: 1 for grey images, 3 for colour.
+        seed: of the initial weights; the global random state is left as it was.
+
+    Raises:
+        ValueError: an unknown name, or a ResNet depth that is not 6n + 2.
+
+    >>> net = create("cnn-4", num_classes=10, in_channels=1)
+    >>> net(torch.zeros(2, 1, 14, 14)).shape
+    torch.Size([2, 10])
+    """
+    checks.whole("num_classes", num_classes, low=2)
+    checks.whole("in_channels", in_channels, low=1)
+    checks.whole("seed", seed, low=0)
+    found = re.fullmatch(r"linear|(mlp|cnn|resnet)-([1-9]\d{0,4})", str(name))
+    checks.require(
+        found is not None,
+        "name must be 'linear', 'mlp-W', 'cnn-W' or 'resnet-N' with a number, such as 'cnn-16' or "
+        f"'resnet-20', got {name!r}",
+    )
+    families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name == "linear":
+            return nn.Sequential(_flat_pixels(), nn.Linear(in_channels * FLAT_SIZE**2, num_classes))
+        return families[found[1]](int(found[2]), num_classes, in_channels)
+
+
+def predict(model: nn.Module, images: Tensor, *, batch_size: int = 1024) -> Tensor:
+    """Logits (n, m) of uint8 ``images``, in eval mode and without a gradient.
+
+    They lie on the device of the model; its training mode is left as it was.
+
+    >>> predict(create("linear", num_classes=3), torch.zeros(5, 3, 14, 14).byte()).shape
+    torch.Size([5, 3])
+    """
+    was_training, device = model.training, device_of(model)
+    model.eval()
+    try:
+        with torch.inference_mode():
+            parts = [model(as_input(part.to(device))) for part in images.split(batch_size)]
+    finally:
+        model.train(was_training)
+    return torch.cat(parts).clone()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters lie."""
+    return next(model.parameters()).device
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trained weights.
+
+    >>> parameter_count(create("cnn-4", num_classes=10, in_channels=1))
+    2310
+    """
+    return sum(p.numel() for p in model.parameters())
+
+
+class AveragedScorer(nn.Module):
+    """The average of the K scorers that eq. (9) speaks of: the mean of their logits."""
+
+    def __init__(self, scorers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.scorers = nn.ModuleList(scorers)
+        checks.require(len(self.scorers) >= 1, "scorers must hold at least one network, got none")
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.stack([scorer(inputs) for scorer in self.scorers]).mean(0)
+
+
+def _flat_pixels() -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(FLAT_SIZE), nn.Flatten())
+
+
+def _mlp(width: int, num_classes: int, in_channels: int) -> nn.Module:
+    return nn.Sequential(
+        _flat_pixels(),
+        nn.Linear(in_channels * FLAT_SIZE**2, width),
+        nn.ReLU(),
+        nn.Linear(width, num_classes),
+    )
+
+
+def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+
+def _cnn(width: int, num_classes: int, in_channels: int) -> nn.Module:
+    layers, channels = [], in_channels
+    for multiple in (1, 2, 2, 4):
+        layers += [
+            _conv3x3(channels, multiple * width),
+            nn.BatchNorm2d(multiple * width),
+            nn.ReLU(),
+        ]
+        if multiple < 4:
+            layers.append(nn.MaxPool2d(2))
+        channels = multiple * width
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)
+    )
+
+
+class CifarResNet(nn.Module):
+    """ResNet-N for small images, 3 stages of n blocks, N = 6n + 2 (He et al. 2016, section 4.2)."""
+
+    def __init__(self, depth: int, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        checks.require(
+            depth >= 8 and depth % 6 == 2,
+            f"name must have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...), got {depth}",
+        )
+        blocks = [BasicBlock(16, 16, 1) for _ in range((depth - 2) // 6)]
+        for inputs, outputs in ((16, 32), (32, 64)):
+            blocks.append(BasicBlock(inputs, outputs, 2))
+            blocks += [BasicBlock(outputs, outputs, 1) for _ in range((depth - 2) // 6 - 1)]
+        self.stem = nn.Sequential(_conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU())
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, num_classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.blocks(self.stem(inputs)))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut without parameters (option A: subsample, pad with 0)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.padding = stride, (outputs - inputs) // 2
+        self.body = nn.Sequential(
+            _conv3x3(inputs, outputs, stride),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            _conv3x3(outputs, outputs),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        if self.stride > 1:
+            shortcut = x[:, :, :: self.stride, :: self.stride]
+        if self.padding:
+            shortcut = F.pad(shortcut, (0, 0, 0, 0, self.padding, self.padding))
+        return F.relu(self.body(x) + shortcut)

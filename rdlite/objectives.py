@@ -1,0 +1,223 @@
+"""Class risks, the objective and its losses: eqs (1)-(5), (7) and (8). Pure functions.
+
+Conventions: B images in a batch, m classes. ``logits`` is (B, m); ``targets`` is (B, m) with rows
+that sum to 1, one-hot labels or a teacher's probabilities, so one function serves eq. (1) and
+eq. (4). Losses are in nats: a sum over classes, a mean over the batch, both written out.
+
+Equation numbers follow the notation table of the README. Source: Wang et al., Robust Distillation
+for Worst-class Performance, arXiv:2206.06479.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rdlite import checks
+
+SMALLEST_WEIGHT = 1e-8  # class weights of mean 1 are kept above this, so that log c is finite
+
+
+def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) -> Tensor:
+    """Risk of each class, eq. (1) for one-hot targets and eq. (4) for soft ones.
+
+    ``(1 / prior_y) mean_x[targets_y(x) l(y, f(x))]`` with ``l(y, f) = -log softmax_y(f)``.
+
+    Args:
+        logits: (B, m), the scorer f.
+        targets: (B, m), eta(x) or the teacher's p(x), rows on the simplex.
+        prior: (m,), pi or the teacher's marginal; by default the mean of ``targets``.
+
+    Returns:
+        (m,) risks in nats; NaN for a class whose prior is 0 (it has no mass, so no risk).
+
+    Raises:
+        ValueError: shapes that differ, logits that are not finite.
+
+    Example: at equal logits the loss is log 2 for both classes.
+
+    >>> class_risks(torch.zeros(2, 2), torch.eye(2))
+    tensor([0.6931, 0.6931])
+    """
+    checks.logits_and_targets(logits, targets)
+    if prior is None:
+        prior = targets.mean(0)
+    checks.vector("prior", prior, logits.shape[1])
+    mass_times_loss = -(targets * torch.log_softmax(logits, 1)).mean(0)  # (m,)
+    return torch.where(prior > 0, mass_times_loss / prior, torch.nan)
+
+
+def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    """The margin loss of eq. (8): cross-entropy of ``logits - log(class_weights)``.
+
+    It has the minimiser of `reweighted_loss`, and still moves the decision boundary of a net that
+    interpolates its training set. With equal weights it is plain cross-entropy.
+
+    Args:
+        logits: (B, m).
+        targets: (B, m), rows on the simplex.
+        class_weights: (m,), c of eq. (7), above 0; only their ratios matter.
+
+    Returns:
+        Scalar, nats: summed over classes, averaged over the batch.
+
+    Raises:
+        ValueError: shapes that differ, logits that are not finite, a weight that is not above 0.
+
+    Example: weight 3 on class 0 asks for a margin of log 3, so equal logits cost log(1 + 3).
+
+    >>> margin_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]))
+    tensor(1.3863)
+    """
+    _check_loss(logits, targets, class_weights)
+    return _margin(logits, targets, class_weights)
+
+
+def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    """Class-weighted cross-entropy, ``sum_y c_y P_y l(y, f)``: the game's own loss.
+
+    Args, Returns, Raises: as `margin_loss`. With weights of eq. (7) its mean over the data is the
+    weighted sum of risks ``sum_y ((1-alpha) a_y + alpha lambda_y) R_y``, up to the rescaling of c.
+
+    >>> reweighted_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]))
+    tensor(2.0794)
+    """
+    _check_loss(logits, targets, class_weights)
+    return _reweighted(logits, targets, class_weights)
+
+
+def _margin(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    log_probabilities = torch.log_softmax(logits - class_weights.log(), 1)  # (B, m)
+    return -(targets * log_probabilities).sum(1).mean()
+
+
+def _reweighted(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    return -(class_weights * targets * torch.log_softmax(logits, 1)).sum(1).mean()
+
+
+def _check_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> None:
+    checks.logits_and_targets(logits, targets)
+    checks.vector("class_weights", class_weights, logits.shape[1])
+    checks.positive("class_weights", class_weights)
+
+
+UNCHECKED_LOSSES = {"margin": _margin, "reweighted": _reweighted}  # for the training loop
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The tradeoff of eq. (3): ``(1-alpha) sum_y a_y R_y + alpha max_y R_y``.
+
+    Args:
+        alpha: 0 for the anchor alone, 1 for the worst class alone, anything between.
+        anchor: the weights a: ``"standard"`` (the prior), ``"balanced"`` (1/m each) or m
+            non-negative numbers with a positive sum, which are divided by their sum.
+
+    Raises:
+        ValueError: alpha outside [0, 1], an unknown anchor, negative or all-zero weights.
+
+    >>> Objective(alpha=0.5).value(torch.tensor([1.0, 3.0]), torch.tensor([0.9, 0.1]))
+    2.5
+    """
+
+    alpha: float = 0.0
+    anchor: str | Sequence[float] = "balanced"
+
+    def __post_init__(self) -> None:
+        checks.number("alpha", self.alpha, low=0, high=1)
+        if isinstance(self.anchor, str):
+            checks.choice("anchor", self.anchor, ["standard", "balanced"])
+            return
+        weights = torch.as_tensor(self.anchor, dtype=torch.float64)
+        checks.require(
+            weights.ndim == 1 and len(weights) >= 2,
+            f"anchor must be m >= 2 weights, got shape {tuple(weights.shape)}",
+        )
+        checks.finite("anchor", weights)
+        checks.require(
+            bool((weights >= 0).all()) and float(weights.sum()) > 0,
+            f"anchor must be non-negative with a positive sum, got {weights.tolist()}",
+        )
+        object.__setattr__(self, "anchor", tuple((weights / weights.sum()).tolist()))
+
+    @staticmethod
+    def named(name: str) -> Objective:
+        """``"standard"``, ``"balanced"`` or ``"robust"``, eq. (2).
+
+        >>> Objective.named("robust")
+        Objective(alpha=1.0, anchor='balanced')
+        """
+        checks.choice("objective", name, NAMED)
+        return NAMED[name]
+
+    def anchor_weights(self, prior: Tensor) -> Tensor:
+        """The weights a as an (m,) tensor of the prior's type and device.
+
+        >>> BALANCED.anchor_weights(torch.tensor([0.9, 0.1]))
+        tensor([0.5000, 0.5000])
+        """
+        if self.anchor == "standard":
+            return prior / prior.sum()
+        if self.anchor == "balanced":
+            return torch.full_like(prior, 1 / len(prior))
+        checks.require(
+            len(self.anchor) == len(prior),
+            f"anchor must have one weight for each of {len(prior)} classes, got {len(self.anchor)}",
+        )
+        return prior.new_tensor(self.anchor)
+
+    def risk_weights(self, multipliers: Tensor, prior: Tensor) -> Tensor:
+        """What each class risk counts in the game, ``(1-alpha) a_y + alpha lambda_y``: (m,), sum 1.
+
+        Raises:
+            ValueError: multipliers of another length than the prior, or off the simplex.
+
+        >>> Objective(alpha=0.5).risk_weights(torch.tensor([0.0, 1.0]), torch.tensor([0.9, 0.1]))
+        tensor([0.2500, 0.7500])
+        """
+        checks.vector("multipliers", multipliers, len(prior))
+        checks.simplex("multipliers", multipliers)
+        return (1 - self.alpha) * self.anchor_weights(prior) + self.alpha * multipliers
+
+    def class_weights(self, multipliers: Tensor, prior: Tensor) -> Tensor:
+        """Class weights c of eq. (7), ``((1-alpha) a_y + alpha lambda_y) / pi_y``, of mean 1.
+
+        Args:
+            multipliers: (m,), lambda, on the simplex.
+            prior: (m,), pi (or the teacher's marginal), above 0.
+
+        Returns:
+            (m,), mean 1, none below 1e-8 (log c must be finite).
+
+        Raises:
+            ValueError: a class with prior 0, multipliers off the simplex or of another length.
+
+        >>> BALANCED.class_weights(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25]))
+        tensor([0.5000, 1.5000])
+        """
+        checks.positive("prior", prior)
+        weights = self.risk_weights(multipliers, prior) / prior
+        return (weights / weights.mean()).clamp_min(SMALLEST_WEIGHT)
+
+    def value(self, risks: Tensor, prior: Tensor) -> float:
+        """The objective of eq. (3) at the given class risks, in nats.
+
+        Raises:
+            ValueError: risks that are NaN (a class without data) or of another length.
+
+        >>> ROBUST.value(torch.tensor([1.0, 3.0]), torch.tensor([0.9, 0.1]))
+        3.0
+        """
+        checks.vector("risks", risks, len(prior))
+        checks.finite("risks", risks)
+        anchored = float((self.anchor_weights(prior) * risks).sum())
+        return (1 - self.alpha) * anchored + self.alpha * float(risks.max())
+
+
+STANDARD = Objective(alpha=0.0, anchor="standard")
+BALANCED = Objective(alpha=0.0, anchor="balanced")
+ROBUST = Objective(alpha=1.0, anchor="balanced")
+NAMED = {"standard": STANDARD, "balanced": BALANCED, "robust": ROBUST}

@@ -1,0 +1,160 @@
+"""Figures: an axes in, the same axes out. Colour-blind safe; marker and line style differ too.
+
+Accuracy axes run from 0 to 1; the worst class is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from rdlite import checks
+
+# Okabe and Ito's palette, safe for colour-blind readers
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+GREY = "#555555"
+TEACHER_COLOURS = {"none": GREY, "standard": BLUE, "balanced": GREEN, "robust": ORANGE}
+STUDENT_MARKERS = {"standard": "o", "balanced": "s", "robust": "^"}
+
+
+def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Average against worst-class accuracy, one marker a cell of the grid.
+
+    Args:
+        table: rows of `rdlite.studies.run_grid`; cells are averaged over seeds, with bars of one
+            standard error where there is more than one.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
+    cells = cell_statistics(table)
+    for cell in cells.itertuples():
+        ax.errorbar(
+            cell.average,
+            cell.worst,
+            xerr=cell.average_error,
+            yerr=cell.worst_error,
+            color=TEACHER_COLOURS[cell.teacher],
+            marker=STUDENT_MARKERS[cell.student],
+            fillstyle="none" if cell.heldout_labels == "one-hot" else "full",
+            markersize=9,
+            elinewidth=0.8,
+            linestyle="none",
+        )
+    handles = [
+        plt.Line2D([], [], color=colour, marker="D", linestyle="none", label=f"{name} teacher")
+        for name, colour in TEACHER_COLOURS.items()
+        if name in set(cells.teacher)
+    ]
+    handles += [
+        plt.Line2D([], [], color="black", marker=marker, linestyle="none", label=f"{name} student")
+        for name, marker in STUDENT_MARKERS.items()
+        if name in set(cells.student)
+    ]
+    ax.legend(handles=handles, loc="upper left", frameon=False)
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.annotate("all classes equal", (0.36, 0.37), color=GREY, rotation=38, fontsize=8, ha="center")
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="average accuracy (test set, mean over classes)",
+        ylabel="worst-class accuracy",
+    )
+    return ax
+
+
+def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over seeds of every cell of a grid, in the table's order.
+
+    Columns teacher, student, heldout_labels, average, average_error, worst, worst_error, seeds;
+    the error is 0 for one seed.
+    """
+    keys = ["teacher", "student", "heldout_labels"]
+    groups = table.groupby(keys, sort=False)
+    cells = groups.agg(
+        average=("average", "mean"),
+        average_error=("average", "sem"),
+        worst=("worst", "mean"),
+        worst_error=("worst", "sem"),
+        seeds=("seed", "nunique"),
+    )
+    return cells.fillna(0.0).reset_index()
+
+
+def class_bars(
+    accuracies: Mapping[str, Sequence[Sequence[float]]],
+    class_names: Sequence[str],
+    class_counts: Sequence[int] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Accuracy per class of a few models side by side; a star marks each model's worst class.
+
+    Args:
+        accuracies: model name -> (runs, m) fractions; bars are means, with one standard error.
+        class_names: m names.
+        class_counts: (m,) training images, written under the names.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(9.0, 4.4), layout="constrained")[1]
+    positions = np.arange(len(class_names))
+    width = 0.8 / len(accuracies)
+    styles = zip((GREY, BLUE, ORANGE, GREEN, PURPLE), ("//", "", "..", "xx", "\\\\"), strict=True)
+    for i, ((name, runs), (colour, hatch)) in enumerate(
+        zip(accuracies.items(), styles, strict=False)
+    ):
+        runs = np.atleast_2d(runs)
+        checks.require(
+            runs.shape[1] == len(class_names),
+            f"accuracies must have {len(class_names)} classes, got {runs.shape[1]} for {name!r}",
+        )
+        mean = runs.mean(0)
+        error = runs.std(0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else None
+        x = positions + (i - (len(accuracies) - 1) / 2) * width
+        worst = int(mean.argmin())
+        ax.bar(
+            x,
+            mean,
+            width,
+            yerr=error,
+            color=colour,
+            edgecolor="white",
+            hatch=hatch,
+            label=f"{name}: average {mean.mean():.2f}, worst {mean[worst]:.2f}",
+            error_kw={"elinewidth": 0.8},
+        )
+        above = mean[worst] + (0 if error is None else error[worst]) + 0.02
+        ax.text(x[worst], above, "★", ha="center", color=colour, fontsize=11)
+    labels = list(class_names)
+    if class_counts is not None:
+        labels = [f"{c}\n{int(n):,}" for c, n in zip(labels, class_counts, strict=True)]
+        ax.set_xlabel("class and its number of training images")
+    ax.set_xticks(positions, labels, fontsize=8)
+    ax.set(ylim=(0, 1.0), ylabel="accuracy (test set)")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    return ax
+
+
+def class_curves(
+    values: np.ndarray, class_names: Sequence[str], *, ylabel: str, ax: Axes | None = None
+) -> Axes:
+    """One line a class over the rounds, such as `History.multipliers` or `History.risks`.
+
+    Args:
+        values: (K, m), a row a round.
+        class_names: m names.
+        ylabel: what the values are, with their unit.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
+    values = np.asarray(values)
+    styles = ("-", "--", "-.", ":")
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, values.shape[1]))
+    for k, name in enumerate(class_names):
+        rounds = np.arange(1, len(values) + 1)
+        ax.plot(rounds, values[:, k], styles[k % 4], color=colours[k], label=name)
+    ax.set(xlabel="round", ylabel=ylabel, xlim=(1, max(2, len(values))))
+    ax.legend(fontsize=7, ncols=2, frameon=False)
+    return ax
