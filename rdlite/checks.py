@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -40,9 +41,7 @@ def number(
     name: str, value: object, *, low: float = -math.inf, high: float = math.inf, above: bool = False
 ) -> None:
     """``value`` is a finite number in [low, high], or in (low, high] where ``above`` is set."""
-    finite = (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     inside = finite and (low < value if above else low <= value) and value <= high
     left = "(" if above else "["
     require(inside, f"{name} must be a number in {left}{low:g}, {high:g}], got {value!r}")
@@ -50,9 +49,19 @@ def number(
 
 def whole(name: str, value: object, *, low: int, high: float = math.inf) -> None:
     """``value`` is a whole number of at least ``low`` and at most ``high``."""
-    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    good = isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
     upper = "" if high == math.inf else f" and at most {high:g}"
     require(good, f"{name} must be a whole number of at least {low}{upper}, got {value!r}")
+
+
+def class_indices(name: str, values: Tensor, classes: int) -> None:
+    """Every entry of ``values`` is a whole number in 0..m-1."""
+    require(
+        not values.is_floating_point() and values.dtype != torch.bool,
+        f"{name} must be class indices, got {values.dtype}; use {name}.long()",
+    )
+    low, high = (int(values.min()), int(values.max())) if values.numel() else (0, 0)
+    require(low >= 0 and high < classes, f"{name} must be in 0..{classes - 1}, got {low}..{high}")
 
 
 def finite(name: str, values: Tensor) -> None:
@@ -84,6 +93,7 @@ def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = 
     """``targets`` is (n, m), non-negative, each row summing to 1 (within 1e-3)."""
     wanted = f"({'n' if rows is None else rows}, {classes})"
     good = targets.ndim == 2 and targets.shape[1] == classes and rows in (None, targets.shape[0])
+    good = good and len(targets) > 0
     require(good, f"{name} must have shape {wanted}, got {tuple(targets.shape)}")
     require(
         targets.is_floating_point(),
@@ -113,7 +123,7 @@ def positive(name: str, values: Tensor) -> None:
     if values.is_cpu and not bool((values > 0).all()):
         first = int((values <= 0).nonzero()[0])
         raise ValueError(
-            f"{name} must be above 0 for every class, got {values[first]:g} for {first}"
+            f"{name} must be above 0 for every class, got {values[first]:g} for class {first}"
         )
 
 

@@ -84,7 +84,8 @@ def distill(
             temperature and mix as in training) or the ``"one-hot"`` ones.
         teacher_view: ``"consistent"`` labels each augmented view as the student sees it,
             ``"views"`` draws ``views`` augmented copies of the data once and labels each,
-            ``"plain"`` lets the label of the plain image serve every view.
+            ``"plain"`` lets the label of the plain image serve every view. Without augmentation
+            every view is the plain image, so ``"consistent"`` then labels it once, too.
         views: number of copies for ``teacher_view="views"``.
         temperature, mix: see `soft_targets`.
         config: how to train.
@@ -109,7 +110,7 @@ def distill(
         options["heldout_targets"] = soft_targets(
             heldout_logits, heldout.labels.to(device), temperature=temperature, mix=mix
         )
-    if teacher_view == "consistent":
+    if teacher_view == "consistent" and (config.shift or config.flip):
         targets: Targets = _labeller(teacher, temperature)
     else:
         if teacher_view == "views":

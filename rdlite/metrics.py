@@ -30,15 +30,8 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
         f"predictions and labels must both have shape (n,) with n >= 1, "
         f"got {tuple(predictions.shape)} and {tuple(labels.shape)}",
     )
-    for name, values in (("predictions", predictions), ("labels", labels)):
-        checks.require(
-            not values.is_floating_point(), f"{name} must be class indices, got {values.dtype}"
-        )
-        low, high = int(values.min()), int(values.max())
-        checks.require(
-            low >= 0 and high < num_classes,
-            f"{name} must be in 0..{num_classes - 1}, got {low}..{high}",
-        )
+    checks.class_indices("predictions", predictions, num_classes)
+    checks.class_indices("labels", labels, num_classes)
     total = torch.bincount(labels, minlength=num_classes).double()
     right = torch.bincount(labels[predictions == labels], minlength=num_classes).double()
     return right / total
@@ -135,8 +128,9 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
     checks.whole("bins", bins, low=1)
     n, m = probabilities.shape
     checks.row_stochastic("probabilities", probabilities, m)
+    checks.class_indices("labels", labels, m)
     p = probabilities.double()
-    gap = p - torch.nn.functional.one_hot(labels, m)
+    gap = p - torch.nn.functional.one_hot(labels.long(), m)
     bin_of = (p * bins).long().clamp_max(bins - 1)  # (n, m)
     sums = p.new_zeros(bins, m).scatter_add_(0, bin_of, gap)
     return sums.abs().sum(0) / n

@@ -48,7 +48,7 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     )
     families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch CUDA's too
         if name == "linear":
             return nn.Sequential(_flat_pixels(), nn.Linear(in_channels * FLAT_SIZE**2, num_classes))
         return families[found[1]](int(found[2]), num_classes, in_channels)
@@ -62,14 +62,17 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 1024) -> Tens
     >>> predict(create("linear", num_classes=3), torch.zeros(5, 3, 14, 14).byte()).shape
     torch.Size([5, 3])
     """
-    was_training, device = model.training, device_of(model)
+    checks.whole("batch_size", batch_size, low=1)
+    device = device_of(model)
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             parts = [model(as_input(part.to(device))) for part in images.split(batch_size)]
     finally:
-        model.train(was_training)
-    return torch.cat(parts).clone()
+        for module, was_training in modes:
+            module.training = was_training
+    return torch.cat(parts)
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -81,7 +84,7 @@ def parameter_count(model: nn.Module) -> int:
     """Number of trained weights.
 
     >>> parameter_count(create("cnn-4", num_classes=10, in_channels=1))
-    2310
+    2294
     """
     return sum(p.numel() for p in model.parameters())
 

@@ -23,8 +23,8 @@ def uniform(num_classes: int) -> Tensor:
 def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
     """One step of eq. (6): ``lambda_y <- lambda_y exp(gamma R_y)``, renormalised.
 
-    Computed as a softmax of logarithms, so that no step size or risk can overflow. A class whose
-    multiplier is 0 stays at 0.
+    Computed as a softmax of logarithms of gains below the largest, so that no step size or risk
+    can overflow. A class whose multiplier is 0 stays at 0.
 
     Args:
         multipliers: (m,), lambda, on the simplex.
@@ -50,7 +50,9 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
     checks.simplex("multipliers", multipliers)
     checks.finite("risks", risks)
     checks.number("step_size", step_size, low=0)
-    return torch.softmax(multipliers.log() + step_size * risks.to(multipliers.dtype), 0)
+    risks = risks.to(multipliers.dtype)
+    gains = step_size * (risks - risks[multipliers > 0].max()).clamp_max(0)
+    return torch.softmax(multipliers.log() + gains, 0)
 
 
 def guaranteed_step_size(num_classes: int, rounds: int, bound: float) -> float:

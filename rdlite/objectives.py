@@ -47,7 +47,9 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
         prior = targets.mean(0)
     checks.vector("prior", prior, logits.shape[1])
     mass_times_loss = -(targets * torch.log_softmax(logits, 1)).mean(0)  # (m,)
-    return torch.where(prior > 0, mass_times_loss / prior, torch.nan)
+    has_mass = prior > 0
+    risks = mass_times_loss / prior.where(has_mass, torch.ones_like(prior))
+    return risks.where(has_mass, torch.nan)
 
 
 def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
@@ -131,10 +133,13 @@ class Objective:
         if isinstance(self.anchor, str):
             checks.choice("anchor", self.anchor, ["standard", "balanced"])
             return
-        weights = torch.as_tensor(self.anchor, dtype=torch.float64)
+        try:
+            weights = torch.as_tensor(self.anchor, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            weights = torch.empty(0)
         checks.require(
             weights.ndim == 1 and len(weights) >= 2,
-            f"anchor must be m >= 2 weights, got shape {tuple(weights.shape)}",
+            f"anchor must be 'standard', 'balanced' or m >= 2 weights, got {self.anchor!r}",
         )
         checks.finite("anchor", weights)
         checks.require(
@@ -156,9 +161,12 @@ class Objective:
     def anchor_weights(self, prior: Tensor) -> Tensor:
         """The weights a as an (m,) tensor of the prior's type and device.
 
+        Class counts serve as a prior: every use of it here is the same at any scale.
+
         >>> BALANCED.anchor_weights(torch.tensor([0.9, 0.1]))
         tensor([0.5000, 0.5000])
         """
+        prior = _as_prior(prior)
         if self.anchor == "standard":
             return prior / prior.sum()
         if self.anchor == "balanced":
@@ -198,6 +206,7 @@ class Objective:
         >>> BALANCED.class_weights(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25]))
         tensor([0.5000, 1.5000])
         """
+        prior = _as_prior(prior)
         checks.positive("prior", prior)
         weights = self.risk_weights(multipliers, prior) / prior
         return (weights / weights.mean()).clamp_min(SMALLEST_WEIGHT)
@@ -215,6 +224,11 @@ class Objective:
         checks.finite("risks", risks)
         anchored = float((self.anchor_weights(prior) * risks).sum())
         return (1 - self.alpha) * anchored + self.alpha * float(risks.max())
+
+
+def _as_prior(prior: Tensor) -> Tensor:
+    checks.require(prior.ndim == 1, f"prior must have shape (m,), got {tuple(prior.shape)}")
+    return prior if prior.is_floating_point() else prior.double()
 
 
 STANDARD = Objective(alpha=0.0, anchor="standard")

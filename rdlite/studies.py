@@ -148,7 +148,9 @@ def run_grid(
     if executor is None:
         executor = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator_unordered")
     runs = spec.runs()
-    data.load(spec.dataset, head=1, heldout=0)  # unpack once, before the processes start
+    splits = _splits(spec, spec.seeds[0])  # here first: bad arguments are found, archives unpacked
+    for name in (spec.teacher_network, spec.student_network):
+        _network(spec, name, splits, seed=0)
     rows: dict[Run, dict] = {}
     with contextlib.ExitStack() as stack:
         store = Path(store or stack.enter_context(tempfile.TemporaryDirectory()))

@@ -56,8 +56,8 @@ class TrainConfig:
     rounds: int | None = None
     loss: str = "margin"
     scorer: str = "last"
-    shift: int = 1
-    flip: bool = True
+    shift: int = 0
+    flip: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -280,8 +280,13 @@ def _target_function(
         return lambda index, view: mixed[index]
 
     def rows(index: Tensor, view: Tensor) -> Tensor:
-        share = share_of[index]
-        return share * targets(view) + (1 - share) * one_hot[index]
+        share, p = share_of[index], targets(view)
+        checks.require(
+            p.shape == (len(index), m),
+            f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
+            f"got {tuple(p.shape)}",
+        )
+        return share * p + (1 - share) * one_hot[index]
 
     return rows
 

@@ -1,0 +1,23 @@
+"""What several test files share: one thread, so that runs are bit-identical, and small splits."""
+
+import pytest
+import torch
+
+from rdlite import data
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def splits():
+    """A balanced and small draw of the real photographs: 24 a class in train, 8 held out."""
+    return data.load(imbalance=1, head=24, heldout=8, size=14)
+
+
+@pytest.fixture(scope="session")
+def long_tail():
+    """A long-tailed draw: 100 images down to 10 in train, 20 down to 2 held out."""
+    return data.load(imbalance=10, head=100, heldout=20, size=14)

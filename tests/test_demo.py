@@ -1,0 +1,143 @@
+"""The main job end to end on a tiny setting, in real processes, as a user would start it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import pandas as pd
+import pytest
+
+from rdlite import __main__ as cli
+from rdlite import demo
+from rdlite.studies import GridSpec
+from rdlite.training import TrainConfig
+
+COLUMNS = "teacher,student,heldout_labels,seed,average,worst,worst_class,seconds"
+
+
+TINY = GridSpec(
+    imbalance=10,
+    head=60,
+    heldout=12,
+    teacher_network="cnn-4",
+    student_network="cnn-4",
+    seeds=(0, 1),
+    config=TrainConfig(epochs=1, batch_size=32),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "made"
+    return out, demo.run(TINY, out, progress=False)
+
+
+def test_grid_csv_has_a_row_a_trained_student(finished):
+    out, table = finished
+    lines = (out / "grid.csv").read_text().splitlines()
+    assert lines[0] == COLUMNS and len(lines) == 1 + len(table) == 1 + 4 * 3 * 2
+    written = pd.read_csv(out / "grid.csv", keep_default_na=False)
+    assert set(written.teacher) == {"none", "standard", "balanced", "robust"}
+    assert (written[written.teacher == "none"].heldout_labels == "one-hot").all()
+    assert set(written.worst_class) <= set(demo.data.FASHION_MNIST_CLASSES)
+    assert (written.seconds > 0).all()
+    pd.testing.assert_series_equal(written.worst, table.worst.round(4), check_index=False)
+
+
+@pytest.mark.parametrize("name", ["grid.png", "classes.png"])
+def test_the_figures_are_pictures(finished, name):
+    picture = matplotlib.image.imread(finished[0] / name)
+    assert picture.shape[0] > 400 and picture.shape[1] > 600 and picture.std() > 0.05
+
+
+def test_the_text_table_shows_mean_and_standard_error():
+    rows = [("none", "robust", "one-hot", s, a, w, "Bag", 1.0, []) for s, a, w in RUNS]
+    table = pd.DataFrame(rows, columns=demo.COLUMNS)
+    text = demo.text_table(table)
+    assert "0.300 ± 0.100" in text and "0.700 ± 0.000" in text, "by hand: sd 0.1414 / sqrt(2)"
+    assert "2 seeds" in text and "one seed, so no error bar" in demo.text_table(table[:1])
+
+
+RUNS = [(0, 0.7, 0.2), (1, 0.7, 0.4)]
+
+
+def test_the_sentence_names_the_abandoned_class():
+    def row(student, per_class):
+        return ("standard", student, "teacher", 0, 0.5, 0.0, "b", 1.0, per_class)
+
+    table = pd.DataFrame(
+        [row("standard", [0.9, 0.1]), row("robust", [0.8, 0.6])], columns=demo.COLUMNS
+    )
+    sentence = demo.finding(table, ("a", "b"))
+    assert "10%" in sentence and "'b'" in sentence and "60%" in sentence
+    assert "from 0.500 to 0.700" in sentence
+    assert demo.finding(table[:1], ("a", "b")) == ""
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path):
+    """A real process group gets SIGINT once some networks are trained."""
+    code = (
+        "from pathlib import Path; from rdlite import demo; from rdlite.studies import GridSpec\n"
+        "from rdlite.training import TrainConfig\n"
+        "spec = GridSpec(imbalance=10, head=60, heldout=12, seeds=tuple(range(400)),\n"
+        "    teachers=('none',), config=TrainConfig(epochs=1, batch_size=32))\n"
+        f"demo.run(spec, Path({str(tmp_path)!r}))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        bufsize=0,
+    )
+    os.set_blocking(process.stderr.fileno(), False)
+    seen, deadline = b"", time.monotonic() + 120
+    while not re.search(rb"networks ([6-9]|\d\d+)/", seen):
+        assert time.monotonic() < deadline and process.poll() is None, seen.decode()
+        seen += process.stderr.read() or b""
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    os.set_blocking(process.stderr.fileno(), True)
+    printed, errors = process.communicate(timeout=60)
+    assert b"Stopped: " in printed and b"of 1200 students are finished and kept in" in printed
+    assert b"Traceback" not in errors, errors.decode()
+    kept = pd.read_csv(tmp_path / "grid.csv")
+    assert 6 <= len(kept) < 1200
+    assert f"Stopped: {len(kept)} of 1200".encode() in printed
+
+
+def run_cli(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "rdlite", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--seeds", "0"], "--seeds must be a whole number of at least 1, got 0"),
+        (["--imbalance", "0.5"], "imbalance must be a number in"),
+        (["--device", "abacus"], "--device must be one that this machine has, got 'abacus'"),
+        (["--out", "/proc/nothing"], "/proc"),
+    ],
+)
+def test_bad_options_exit_2_with_one_line(capsys, arguments, message):
+    assert cli.main(["demo", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and shown.startswith("rdlite: ") and "Traceback" not in shown
+
+
+def test_help_lists_every_option():
+    shown = run_cli("demo", "--help")
+    assert shown.returncode == 0
+    for option in ("--seeds", "--imbalance", "--device", "--out", "--quick"):
+        assert option in shown.stdout
+
+
+def test_an_unknown_command_exits_2():
+    shown = run_cli("dmeo")
+    assert shown.returncode == 2 and "usage" in shown.stderr
