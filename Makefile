@@ -7,19 +7,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint unit lab clean help
+.PHONY: demo test lint unit nbval notebooks lab clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
 
-test: lint unit  ## everything that continuous integration checks
+test: lint  ## everything that continuous integration checks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(MAKE) nbval
 
 lint: $(READY)  ## style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-unit: $(READY)  ## unit tests, doctests and the end-to-end demo on a tiny setting
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+unit: $(READY)  ## unit tests and doctests only
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+
+nbval: $(READY)  ## run every notebook and compare each output with the stored one
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q notebooks
+
+notebooks: $(READY)  ## make the student and solution copies from notebooks/source
+	$(BIN)/python notebooks/build.py
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

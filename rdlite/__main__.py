@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--imbalance", type=float, default=100, help="largest over smallest class")
     demo.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
-    demo.add_argument("--quick", action="store_true", help="one seed, under 2 minutes")
+    demo.add_argument("--quick", action="store_true", help="one seed and 5 epochs, under 2 minutes")
     return parser
 
 
@@ -45,10 +46,13 @@ def _demo(options: argparse.Namespace) -> int:
     from rdlite.studies import GridSpec
 
     checks.whole("--seeds", options.seeds, low=1)
-    seeds = 1 if options.quick else options.seeds
     spec = GridSpec(
-        imbalance=options.imbalance, seeds=tuple(range(seeds)), device=_device(options.device)
+        imbalance=options.imbalance,
+        seeds=tuple(range(options.seeds)),
+        device=_device(options.device),
     )
+    if options.quick:
+        spec = replace(spec, seeds=(0,), config=replace(spec.config, epochs=5))
     table = demo.run(spec, options.out)
     return 0 if len(table) == len(spec.runs()) else 130
 

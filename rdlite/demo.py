@@ -99,7 +99,9 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
 
     files = [out / "grid.png"]
     ax = plots.grid(table)
-    ax.set_title("Who trains robustly keeps the worst class", loc="left")
+    worst = table.groupby("student", sort=False).worst.mean()
+    means = ", ".join(f"{student} {value:.2f}" for student, value in worst.items())
+    ax.set_title(f"Worst-class accuracy by student, mean over teachers:\n{means}", loc="left")
     ax.figure.savefig(files[0], dpi=150)
     plt.close(ax.figure)
     pair = {
@@ -108,6 +110,11 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
     }
     if all(len(runs) for runs in pair.values()):
         ax = plots.class_bars(pair, splits.class_names, splits.train.class_counts.tolist())
+        before, after = (runs.mean(0) for runs in pair.values())
+        k = int(before.argmin())
+        name = splits.class_names[k]
+        title = f"{name}: {before[k]:.0%} recognised, {after[k]:.0%} by the robust student"
+        ax.set_title(title, loc="left", pad=26)
         files.append(out / "classes.png")
         ax.figure.savefig(files[1], dpi=150)
         plt.close(ax.figure)

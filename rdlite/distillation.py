@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from rdlite import batches, checks, models
 from rdlite.data import Split, Splits
 from rdlite.objectives import Objective
-from rdlite.training import History, Targets, TrainConfig, fit
+from rdlite.targets import Targets
+from rdlite.training import History, TrainConfig, fit
 
 TEACHER_VIEWS = ("consistent", "views", "plain")
 

@@ -18,6 +18,7 @@ from rdlite import checks
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#555555"
 TEACHER_COLOURS = {"none": GREY, "standard": BLUE, "balanced": GREEN, "robust": ORANGE}
+TEACHER_WORDS = {name: f"{name} teacher" for name in TEACHER_COLOURS} | {"none": "no teacher"}
 STUDENT_MARKERS = {"standard": "o", "balanced": "s", "robust": "^"}
 
 
@@ -26,7 +27,8 @@ def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Args:
         table: rows of `rdlite.studies.run_grid`; cells are averaged over seeds, with bars of one
-            standard error where there is more than one.
+            standard error where there is more than one. Open markers: the held-out labels of
+            eq. (6) were one-hot.
         ax: where to draw; by default a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
@@ -40,12 +42,13 @@ def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             color=TEACHER_COLOURS[cell.teacher],
             marker=STUDENT_MARKERS[cell.student],
             fillstyle="none" if cell.heldout_labels == "one-hot" else "full",
+            zorder=3 if cell.heldout_labels == "one-hot" else 2,
             markersize=9,
             elinewidth=0.8,
             linestyle="none",
         )
     handles = [
-        plt.Line2D([], [], color=colour, marker="D", linestyle="none", label=f"{name} teacher")
+        plt.Line2D([], [], color=colour, marker="D", linestyle="none", label=TEACHER_WORDS[name])
         for name, colour in TEACHER_COLOURS.items()
         if name in set(cells.teacher)
     ]

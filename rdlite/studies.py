@@ -61,19 +61,19 @@ class GridSpec:
 
     dataset: str = "fashion-mnist"
     imbalance: float = 100
-    head: int = 1000
-    heldout: int = 200
+    head: int = 5000
+    heldout: int = 500
     size: int | None = 14
     teacher_network: str = "cnn-16"
-    student_network: str = "cnn-8"
+    student_network: str = "cnn-6"
     teachers: tuple[str, ...] = (NO_TEACHER, *NAMED)
     students: tuple[str, ...] = tuple(NAMED)
     heldout_labels: tuple[str, ...] = ("teacher",)
     seeds: tuple[int, ...] = (0, 1, 2)
     teacher_view: str = "consistent"
     temperature: float = 1.0
-    mix: float = 1.0
-    config: TrainConfig = field(default_factory=TrainConfig)
+    mix: float = 0.5
+    config: TrainConfig = field(default_factory=lambda: TrainConfig(rounds=24))
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -165,7 +165,13 @@ def run_grid(
         after = [joblib.delayed(_train_student)(spec, r, store) for r in runs if r.taught]
         total = len(before) + len(after)
         bar = stack.enter_context(
-            tqdm(total=total, desc="networks", bar_format=BAR_FORMAT, disable=not progress)
+            tqdm(
+                total=total,
+                desc="networks",
+                bar_format=BAR_FORMAT,
+                smoothing=0,
+                disable=not progress,
+            )
         )
         with contextlib.suppress(KeyboardInterrupt):
             for stage in (before, after):

@@ -125,13 +125,13 @@ class Population:
         Args:
             class_weights: (m,), c, above 0; only ratios matter.
             targets: (n, m), a teacher's p in the place of eta.
-            loss_bound: B, nats, above log m.
+            loss_bound: B, nats, above log m, at most 300.
 
         Returns:
             (n, m) log-probabilities.
 
         Raises:
-            ValueError: weights not above 0, targets as in `class_risks`, B not above log m.
+            ValueError: weights not above 0, targets as in `class_risks`, B out of range.
 
         Example: c = (1, 3) turns odds of 3 : 1 into even odds.
 
@@ -161,7 +161,7 @@ class Population:
         Args:
             objective: any `Objective`.
             targets: (n, m), a teacher's p: eqs (3)-(5) distilled.
-            loss_bound: B, nats, above log m.
+            loss_bound: B, nats, above log m, at most 300.
 
         Returns:
             scorer (n, m), log-probabilities, and multipliers (m,), above 0 and of sum 1. Classes
@@ -249,7 +249,8 @@ class Population:
         return -torch.log_softmax(scorer, 1)
 
     def _floor(self, loss_bound: float) -> float:
-        checks.number("loss_bound", loss_bound, low=math.log(self.eta.shape[1]), above=True)
+        low = math.log(self.eta.shape[1])  # no scorer keeps every loss below log m
+        checks.number("loss_bound", loss_bound, low=low, high=300, above=True)
         return math.exp(-loss_bound)
 
 
@@ -289,7 +290,7 @@ class _Game:
         _, risks, slope = self.respond(lagrange)
         for mu in (10.0**-k for k in range(12)):
             for _ in range(60):
-                # [lambda H lambda - mu I, lambda; lambda', 0] [s; nu] = -[lambda R + mu; 0]
+                # [mu I - lambda H lambda, lambda; lambda', 0] [s; nu] = [lambda R + mu; 0]
                 system = torch.zeros(m + 1, m + 1, dtype=torch.float64)
                 system[:m, :m] = mu * torch.eye(m) - lagrange[:, None] * slope * lagrange
                 system[:m, m] = system[m, :m] = lagrange
@@ -361,7 +362,7 @@ def hedge_curve(
         objective: any `Objective`; the gap is in its value.
         rounds: K.
         targets: (n, m), a teacher's p in the place of eta.
-        loss_bound: B, nats, above log m.
+        loss_bound: B, nats, above log m, at most 300.
 
     Returns:
         `HedgeCurve`.

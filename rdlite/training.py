@@ -21,8 +21,7 @@ from rdlite.data import Split
 from rdlite.metrics import summary
 from rdlite.models import AveragedScorer, device_of, predict
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
-
-Targets = Tensor | Callable[[Tensor], Tensor]
+from rdlite.targets import TargetFunction, Targets, marginal, target_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +45,13 @@ class TrainConfig:
         ValueError: a field out of range.
     """
 
-    epochs: int = 45
+    epochs: int = 8
     batch_size: int = 128
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: str = "cosine"
-    step_size: float = 0.1
+    step_size: float = 0.2
     rounds: int | None = None
     loss: str = "margin"
     scorer: str = "last"
@@ -166,8 +165,8 @@ def fit(
         heldout_targets = heldout.one_hot()
     checks.row_stochastic("heldout_targets", heldout_targets, heldout.num_classes, len(heldout))
     heldout_targets = heldout_targets.to(device)
-    target_rows = _target_function(train, targets, mix)
-    prior = _marginal(target_rows, train)  # pi, or the teacher's marginal
+    target_rows = target_function(train, targets, mix)
+    prior = marginal(target_rows, train)  # pi, or the teacher's marginal
 
     steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
     rounds = min(config.rounds or config.epochs, steps)
@@ -207,7 +206,7 @@ class _Trainer:
     def __init__(
         self,
         model: nn.Module,
-        target_rows: Callable[[Tensor, Tensor], Tensor],
+        target_rows: TargetFunction,
         views: Iterator[tuple[Tensor, Tensor]],
         steps: int,
         config: TrainConfig,
@@ -259,46 +258,6 @@ def _views(train: Split, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]
                 train.images[index], generator, shift=config.shift, flip=config.flip
             )
             yield index, batches.as_input(view)
-
-
-def _target_function(
-    train: Split, targets: Targets | None, mix: float | Tensor
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (indices, view) -> (B, m) that gives the target rows P of a batch."""
-    one_hot, m, device = train.one_hot(), train.num_classes, train.images.device
-    if targets is None:
-        return lambda index, view: one_hot[index]
-    shares = torch.as_tensor(mix, dtype=torch.float32, device=device)
-    checks.require(
-        shares.shape in ((), (m,)) and bool(((shares >= 0) & (shares <= 1)).all()),
-        f"mix must be a number in [0, 1], or {m} of them, got {mix}",
-    )
-    share_of = shares.expand(m)[train.labels][:, None]  # (n, 1)
-    if isinstance(targets, Tensor):
-        checks.row_stochastic("targets", targets, m, len(train))
-        mixed = share_of * targets.to(device) + (1 - share_of) * one_hot
-        return lambda index, view: mixed[index]
-
-    def rows(index: Tensor, view: Tensor) -> Tensor:
-        share, p = share_of[index], targets(view)
-        checks.require(
-            p.shape == (len(index), m),
-            f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
-            f"got {tuple(p.shape)}",
-        )
-        return share * p + (1 - share) * one_hot[index]
-
-    return rows
-
-
-def _marginal(target_rows: Callable[[Tensor, Tensor], Tensor], train: Split) -> Tensor:
-    """The targets' mean over the plain training images: (m,) float64 on the CPU."""
-    total = torch.zeros(train.num_classes, dtype=torch.float64)
-    for index in torch.arange(len(train), device=train.images.device).split(1024):
-        rows = target_rows(index, batches.as_input(train.images[index]))
-        checks.row_stochastic("targets", rows, train.num_classes, len(index))
-        total += rows.double().sum(0).cpu()
-    return total / len(train)
 
 
 def _with_every_class(name: str, split: Split) -> Split:

@@ -5,6 +5,7 @@ no code with the library. P is a population, f a scorer, p a teacher.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
 from rdlite.plane import GaussianMixture
 from rdlite.theory import Population, _Game, add_noise, bias, hedge_curve, regret_bound, temper
 
-SEEDS = range(6)
+SEEDS = range(4)
 CHECKED = settings(max_examples=15, deadline=None, derandomize=True)
 
 
@@ -257,8 +258,8 @@ def test_alpha_between_trades_the_anchor_risk_for_the_worst_risk(seed, anchor):
         for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     anchored, largest = [float(a @ r) for r in risks], [float(r.max()) for r in risks]
-    assert all(x <= y + 1e-8 for x, y in zip(anchored, anchored[1:], strict=False))
-    assert all(x >= y - 1e-8 for x, y in zip(largest, largest[1:], strict=False))
+    assert all(x <= y + 1e-8 for x, y in pairwise(anchored))
+    assert all(x >= y - 1e-8 for x, y in pairwise(largest))
     assert anchored[0] < anchored[1] - 1e-4 and largest[0] > largest[1] + 1e-4
 
 
@@ -408,7 +409,7 @@ def test_the_averaged_scorer_stays_below_the_bound_for_every_number_of_rounds(ro
     last = bound * math.sqrt(math.log(4) / (2 * rounds))  # eq. (9)
     share = np.arange(1, rounds + 1) / rounds  # at a step size fixed for all the rounds
     np.testing.assert_allclose(curve.bound, alpha * last * (1 / share + 1) / 2, rtol=1e-12)
-    assert 0 <= float(curve.risks.min()) and float(curve.risks.max()) <= bound + 1e-12
+    assert float(curve.risks.min()) >= 0 and float(curve.risks.max()) <= bound + 1e-12
 
 
 def test_the_hedge_curve_equals_a_numpy_replay_of_the_game():
@@ -550,6 +551,7 @@ NO_CLASS_1 = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
         ("class_weights", lambda: GOOD.bayes(torch.tensor([1.0, 0.0]))),
         ("loss_bound", lambda: GOOD.bayes(torch.ones(2), loss_bound=0.5)),
         ("loss_bound", lambda: GOOD.solve(ROBUST, loss_bound=math.log(2))),
+        ("loss_bound", lambda: GOOD.solve(ROBUST, loss_bound=1000.0)),
         ("objective", lambda: GOOD.solve("robust")),
         ("anchor", lambda: GOOD.solve(Objective(0.5, [1.0, 1.0, 1.0]))),
         ("p", lambda: GOOD.teacher_gap(torch.ones(2, 2))),

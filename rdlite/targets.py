@@ -1,0 +1,64 @@
+"""What a batch learns from: rows of the target matrix P, from labels, a matrix or a function.
+
+``P = mix p + (1 - mix) one_hot(y)``, with p the teacher's probabilities (below eq. (4)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rdlite import batches, checks
+from rdlite.data import Split
+
+Targets = Tensor | Callable[[Tensor], Tensor]  # (n, m), or the view (B, c, h, w) -> (B, m)
+TargetFunction = Callable[[Tensor, Tensor], Tensor]  # (indices (B,), view) -> (B, m)
+
+
+def target_function(train: Split, targets: Targets | None, mix: float | Tensor) -> TargetFunction:
+    """The function (indices, view) -> (B, m) that gives the target rows P of a batch.
+
+    Args:
+        train: the images that the indices count.
+        targets: None for the labels, an (n, m) tensor, or a function of the view shown.
+        mix: the targets' share against the one-hot label, one number or one a class.
+
+    Raises:
+        ValueError: a shape that does not fit, rows off the simplex, a share outside [0, 1].
+    """
+    one_hot, m, device = train.one_hot(), train.num_classes, train.images.device
+    if targets is None:
+        return lambda index, view: one_hot[index]
+    shares = torch.as_tensor(mix, dtype=torch.float32, device=device)
+    checks.require(
+        shares.shape in ((), (m,)) and bool(((shares >= 0) & (shares <= 1)).all()),
+        f"mix must be a number in [0, 1], or {m} of them, got {mix}",
+    )
+    share_of = shares.expand(m)[train.labels][:, None]  # (n, 1)
+    if isinstance(targets, Tensor):
+        checks.row_stochastic("targets", targets, m, len(train))
+        mixed = share_of * targets.to(device) + (1 - share_of) * one_hot
+        return lambda index, view: mixed[index]
+
+    def rows(index: Tensor, view: Tensor) -> Tensor:
+        share, p = share_of[index], targets(view)
+        checks.require(
+            p.shape == (len(index), m),
+            f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
+            f"got {tuple(p.shape)}",
+        )
+        return share * p + (1 - share) * one_hot[index]
+
+    return rows
+
+
+def marginal(target_rows: TargetFunction, train: Split) -> Tensor:
+    """pi, or pbar of eq. (4): the mean of P over the plain images, (m,) float64 on the CPU."""
+    total = torch.zeros(train.num_classes, dtype=torch.float64)
+    for index in torch.arange(len(train), device=train.images.device).split(1024):
+        rows = target_rows(index, batches.as_input(train.images[index]))
+        checks.row_stochastic("targets", rows, train.num_classes, len(index))
+        total += rows.double().sum(0).cpu()
+    return total / len(train)

@@ -1,0 +1,346 @@
+"""The notebooks: their form, their sources, and controls that the strict check can fail.
+
+The strict check itself runs every notebook and is a call of its own:
+
+    OMP_NUM_THREADS=1 .venv/bin/python -m pytest -o addopts= --nbval --nbval-current-env notebooks
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+STUDENT = sorted(NOTEBOOKS.glob("*.ipynb"))
+COPIES = STUDENT + sorted(NOTEBOOKS.glob("solutions/*.ipynb"))
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+STRIP = [sys.executable, "-m", "nbstripout"]
+PATHS = re.compile(
+    r"(?<![\w.])/(?:home|root|tmp|usr|work|mnt|Users|content)/|[A-Z]:\\|site-packages"
+)
+RANDOM = re.compile(r"\b(rand|randn|randint|randperm|normal|multinomial|sample|add_noise)\(")
+
+spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+
+
+def name_of(path):
+    return path.relative_to(NOTEBOOKS).as_posix()
+
+
+def problems(notebook):
+    """What is wrong with a notebook's form, in words; nbval judges the outputs."""
+    cells = notebook.cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    found = []
+
+    def demand(good, words):
+        if not good:
+            found.append(words)
+
+    counts = [cell.execution_count for cell in code]
+    demand(counts == [*range(1, len(code) + 1)], f"execution counts {counts}")
+    demand(25 <= len(cells) <= 45, f"{len(cells)} cells")
+    kinds = "".join(cell.cell_type[0] for cell in cells)
+    demand("ccc" not in kinds, "three code cells in a row")
+    longest = max(len(cell.source.splitlines()) for cell in code)
+    demand(longest <= 12, f"a code cell of {longest} lines")
+    demand(set(notebook.metadata) == {"kernelspec", "language_info"}, "metadata, such as widgets")
+    outputs = [output for cell in code for output in cell.outputs]
+    data = [kind for output in outputs for kind in output.get("data", {})]
+    demand(set(data) <= {"text/plain", "text/html", "image/png"}, f"outputs {sorted(set(data))}")
+    demand(all(o.output_type != "error" for o in outputs), "a traceback")
+    demand(all(o.get("name") != "stderr" for o in outputs), "stderr")
+    shown = [cell.source for cell in cells]
+    shown += [str(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in outputs]
+    demand(not any(PATHS.search(text) for text in shown), "an absolute path")
+    demand(not any(" at 0x" in text for text in shown), "an address in memory")
+    for cell in code:
+        seeded = re.search(r"seed|generator", cell.source)
+        demand(seeded or not RANDOM.search(cell.source), f"no seed: {cell.source[:50]!r}")
+    return found + first_screen(cells[0].source) + ending(cells)
+
+
+def first_screen(text):
+    learn = re.search(r"\*\*What you will learn\*\*\n\n((?:- .*\n(?:  .*\n)*)+)", text)
+    parts = {
+        "the title is a question": re.search(r"^# .*\?$", text, re.MULTILINE),
+        "at most 4 things to learn": learn and 1 <= learn[1].count("\n- ") + 1 <= 4,
+        "prerequisites": "**Prerequisites:**" in text,
+        "minutes on a 2-core laptop": re.search(
+            r"\*\*Time:\*\*.*minute.*2-core\s+laptop", text, re.S
+        ),
+        "GPU": "**GPU:**" in text,
+    }
+    return [f"first screen: {words}" for words, good in parts.items() if not good]
+
+
+def ending(cells):
+    text = "\n\n".join(cell.source for cell in cells[-3:])
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[-3:]
+    wanted = [("In three lines", 3), ("Five questions", 5), ("Three things to change", 3)]
+    found = []
+    for section, (heading, lines) in zip(sections, wanted, strict=False):
+        numbered = len(re.findall(r"^\d\. ", section, re.MULTILINE))
+        if not section.startswith(heading) or numbered != lines:
+            found.append(f"ending: {heading!r} with {lines} lines, got {numbered}")
+    if len(sections) < 3 or sections[1].count("<summary>Answer</summary>") != 5:
+        found.append("ending: five folded answers")
+    return found
+
+
+# Every notebook
+
+
+def test_each_source_has_both_copies_and_each_copy_its_source():
+    stems = {source.stem for source in (NOTEBOOKS / "source").glob("[0-9]*.md")}
+    assert stems and stems == {path.stem for path in STUDENT}
+    assert stems == {path.stem for path in COPIES[len(STUDENT) :]}
+
+
+@pytest.mark.parametrize("path", COPIES, ids=name_of)
+def test_the_form_of_every_notebook(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert problems(notebook) == []
+    assert path.stat().st_size < 400_000
+
+
+def test_nbstripout_finds_nothing_to_clean(tmp_path):
+    files = [tmp_path / f"{i}.ipynb" for i in range(len(COPIES))]
+    for file, path in zip(files, COPIES, strict=True):
+        file.write_bytes(path.read_bytes())
+    subprocess.run([*STRIP, "--keep-output", "--keep-count", "--keep-id", *files], check=True)
+    for file, path in zip(files, COPIES, strict=True):
+        assert json.loads(file.read_bytes()) == json.loads(path.read_bytes()), path.name
+
+
+def test_the_copies_are_up_to_date_with_their_sources(capsys):
+    assert build.main(["--check"]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", STUDENT, ids=name_of)
+def test_exercises_are_open_for_students_and_solved_for_instructors(path):
+    solved = nbformat.read(NOTEBOOKS / "solutions" / path.name, 4).cells
+    stubs = [c for c in nbformat.read(path, 4).cells if "exercise" in c.metadata.get("tags", [])]
+    solutions = [cell for cell in solved if "solution" in cell.metadata.get("tags", [])]
+    assert len(stubs) == len(solutions) >= 2
+    for stub, solution in zip(stubs, solutions, strict=True):
+        assert "raise NotImplementedError" in stub.source
+        assert re.fullmatch(r"exercise [\d.]+: not done yet\n", stub.outputs[0].text)
+        assert re.match(r"exercise [\d.]+: right\n", solution.outputs[0].text)
+    text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+    for part in ("<summary>Hint</summary>", "<summary>Solution</summary>", "*Difficulty: "):
+        assert text.count(part) == len(stubs)
+
+
+# Negative controls: what the checks above and the strict run must refuse
+
+
+def nbval(path):
+    """Exit code and report of a strict run; 1 means that a cell failed."""
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q"]
+    command += ["--nbval", "--nbval-current-env", path.name]
+    run = subprocess.run(
+        command, cwd=path.parent, env=ENVIRONMENT, capture_output=True, encoding="utf-8"
+    )
+    return run.returncode, run.stdout
+
+
+def beginning():
+    """The first notebook up to its first strict cell that prints a number."""
+    notebook = nbformat.read(STUDENT[0], 4)
+    for i, cell in enumerate(notebook.cells):
+        printed = "".join(output.get("text", "") for output in cell.get("outputs", []))
+        if re.search(r"\d\.\d", printed) and "nbval-ignore-output" not in str(cell.metadata):
+            notebook.cells = notebook.cells[: i + 1]
+            return notebook
+    raise AssertionError("no strict cell prints a number")
+
+
+def test_the_strict_run_passes_as_stored_and_fails_on_an_altered_number(tmp_path):
+    notebook, path = beginning(), tmp_path / "copy.ipynb"
+    nbformat.write(notebook, path)
+    assert nbval(path)[0] == 0
+    output = notebook.cells[-1].outputs[0]
+    output.text = re.sub(r"\d(?=\D*$)", lambda last: str((int(last[0]) + 1) % 10), output.text)
+    nbformat.write(notebook, path)
+    code, report = nbval(path)
+    assert code == 1 and "mismatch" in report
+
+
+def test_a_stripped_notebook_is_refused_by_its_form_and_by_the_builder(tmp_path):
+    path = tmp_path / "copy.ipynb"
+    path.write_bytes(STUDENT[0].read_bytes())
+    subprocess.run([*STRIP, path], check=True)
+    assert any("execution counts" in words for words in problems(nbformat.read(path, 4)))
+    assert not build.up_to_date(path, nbformat.read(STUDENT[0], 4).cells)
+
+
+def first(notebook, kind):
+    return next(cell for cell in notebook.cells if cell.cell_type == kind)
+
+
+SPOILS = {
+    "execution counts": lambda n: first(n, "code").update(execution_count=7),
+    "46 cells": lambda n: n.cells.extend(v4.new_markdown_cell() for _ in range(46 - len(n.cells))),
+    "three code cells": lambda n: n.cells.insert(2, v4.new_code_cell(execution_count=1)),
+    "13 lines": lambda n: first(n, "code").update(source="\n".join("x" * 13)),
+    "metadata": lambda n: n.metadata.update(widgets={}),
+    "stderr": lambda n: first(n, "code").outputs.append(v4.new_output("stream", name="stderr")),
+    "outputs": lambda n: first(n, "code").outputs.append(
+        v4.new_output("display_data", data={"image/svg+xml": "<svg/>"})
+    ),
+    "traceback": lambda n: first(n, "code").outputs.append(v4.new_output("error")),
+    "absolute path": lambda n: first(n, "code").update(source="open('/home/me/x')"),
+    "address": lambda n: first(n, "markdown").update(source="<f at 0x7f00>"),
+    "no seed": lambda n: first(n, "code").update(source="torch.randn(3)"),
+    "question": lambda n: n.cells[0].update(source=n.cells[0].source.replace("?", ".")),
+    "GPU": lambda n: n.cells[0].update(source=n.cells[0].source.replace("GPU", "it")),
+    "Five questions": lambda n: n.cells.pop(-2),
+    "Three things": lambda n: n.cells.pop(-1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SPOILS)
+def test_a_spoiled_form_is_found(words):
+    notebook = nbformat.read(STUDENT[0], 4)
+    SPOILS[words](notebook)
+    assert any(words in problem for problem in problems(notebook))
+
+
+# The builder
+
+SOURCE = """\
+# What is two?
+
++++
+
+Text with ```py``` in it.
+
+```python
+print("seen")
+```
+
+More.
+
+```python exercise
+def two():
+    raise NotImplementedError
+```
+
+<details><summary>Hint</summary>
+
+Count.
+
+</details>
+
+```python solution
+def two():
+    return 2
+```
+
+End.
+
+```python live
+two
+```
+"""
+
+
+def shape(cells):
+    return [
+        (cell.cell_type[0], cell.source.split("\n")[0], *cell.metadata.get("tags", []))
+        for cell in cells
+    ]
+
+
+def test_one_source_gives_two_copies():
+    student = build.cells(SOURCE, "notebooks/x.ipynb", solved=False)
+    solved = build.cells(SOURCE, "notebooks/x.ipynb", solved=True)
+    assert shape(student) == [
+        ("m", "# What is two?"),
+        ("m", "Text with ```py``` in it."),
+        ("c", 'print("seen")'),
+        ("m", "More."),
+        ("c", "def two():", "exercise"),
+        ("m", "<details><summary>Hint</summary>"),
+        ("c", "two", "nbval-ignore-output"),
+    ]
+    assert shape(solved)[4] == ("c", "def two():", "solution")
+    assert [*shape(solved)[:4], *shape(solved)[5:]] == [*shape(student)[:4], *shape(student)[5:]]
+    assert "return 2" in student[5].source and student[5].source.endswith("End.")
+    assert "return 2" in solved[4].source and "return 2" not in solved[5].source
+
+
+def test_ids_follow_the_text_so_that_an_insertion_changes_no_other():
+    before = [cell.id for cell in build.cells(SOURCE, "x", solved=False)]
+    longer = SOURCE.replace("More.", "More.\n\n+++\n\nAdded.")
+    after = [cell.id for cell in build.cells(longer, "x", solved=False)]
+    assert len(set(after)) == len(after) == len(before) + 1
+    assert [name for name in after if name in before] == before
+    twice = build.cells("same\n\n+++\n\nsame", "x", solved=False)
+    assert twice[0].id != twice[1].id
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("```python lively\n1\n```\n", "unknown tags"),
+        ("```python\n1\n", "left open"),
+        ("```python exercise\n1\n```\n", "one solution"),
+        ("```python solution\n1\n```\n\n```python exercise\n1\n```\n", "one solution"),
+    ],
+)
+def test_a_source_with_a_mistake_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        build.cells(text, "x", solved=False)
+
+
+def test_a_public_address_puts_badges_first_and_an_install_cell_for_colab():
+    cells = build.cells(SOURCE, "notebooks/x.ipynb", solved=False, public="some/one")
+    assert "mybinder.org/v2/gh/some/one/HEAD?labpath=notebooks/x.ipynb" in cells[0].source
+    assert (
+        "colab.research.google.com/github/some/one/blob/main/notebooks/x.ipynb" in cells[0].source
+    )
+    assert "# What is two?" in cells[0].source
+    assert cells[1].cell_type == "code" and "github.com/some/one" in cells[1].source
+    assert len(cells[1].source.splitlines()) <= 12
+
+
+def test_building_checking_and_the_public_address_from_end_to_end(tmp_path, capsys):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "01_two.md").write_text(SOURCE)
+    copy = tmp_path / "01_two.ipynb"
+    assert build.main(["--check"], tmp_path) == 1
+    assert build.main(["01"], tmp_path) == 0 == build.main(["--check"], tmp_path)
+    built = copy.read_bytes()
+    assert build.main([], tmp_path) == 0 and copy.read_bytes() == built  # no needless diff
+    assert build.main(["--public-url", "https://github.com/some/one"], tmp_path) == 0
+    assert build.main(["--check"], tmp_path) == 0
+    colab = nbformat.read(copy, 4).cells[1]
+    assert colab.outputs == [] and colab.execution_count == 1  # silent outside Colab
+    assert build.main(["--public-url", ""], tmp_path) == 0 and copy.read_bytes() == built
+    (tmp_path / "source" / "01_two.md").write_text(SOURCE.replace("More.", "Less."))
+    capsys.readouterr()
+    assert build.main(["--check"], tmp_path) == 1
+    assert "01_two.ipynb is not what its source makes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["99"], ["--public-url", "http://example.org"], ["04", "--public-url", ""]],
+)
+def test_bad_arguments_of_the_builder_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        build.main(arguments)
+    assert stop.value.code == 2
