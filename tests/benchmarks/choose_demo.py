@@ -5,7 +5,7 @@
 For six seeds that the demo does not use, it trains robust students without a teacher and from the
 standard teacher with each share of soft labels (`mix`), and measures them on up to 1,000 unused
 images a class of the official training pool. The test set is not read. The demo uses the `mix`
-with the largest mean worst-class accuracy. About 6 minutes on 2 cores.
+with the largest mean worst-class accuracy. About 5 minutes on 2 cores.
 """
 
 from dataclasses import replace
