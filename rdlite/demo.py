@@ -52,20 +52,24 @@ def text_table(table: pd.DataFrame) -> str:
     """The grid as text: worst and average accuracy, mean and standard error over seeds."""
     from rdlite.plots import cell_statistics
 
+    seeds = table.seed.nunique()
+
+    def with_error(value: float, error: float) -> str:
+        return f"{value:.3f} ± {error:.3f}" if seeds > 1 else f"{value:.3f}"
+
     lines = [
         f"{'teacher':<10}{'student':<10}{'held-out labels':<17}{'worst class':<15}{'average':<15}",
         "-" * 67,
     ]
     for cell in cell_statistics(table).itertuples():
-        worst = f"{cell.worst:.3f} ± {cell.worst_error:.3f}"
-        average = f"{cell.average:.3f} ± {cell.average_error:.3f}"
+        worst = with_error(cell.worst, cell.worst_error)
+        average = with_error(cell.average, cell.average_error)
         lines.append(
             f"{cell.teacher:<10}{cell.student:<10}{cell.heldout_labels:<17}{worst:<15}{average:<15}"
         )
-    seeds = table.seed.nunique()
-    error = "± one standard error" if seeds > 1 else "one seed, so no error bar"
-    lines.append(f"Test accuracy as a fraction, {seeds} seed{'s' * (seeds > 1)}, {error}.")
-    return "\n".join(lines)
+    how = f"{seeds} seeds, ± one standard error" if seeds > 1 else "one seed, so no error bar"
+    lines.append(f"Test accuracy as a fraction; {how}.")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def finding(table: pd.DataFrame, class_names: tuple[str, ...]) -> str:

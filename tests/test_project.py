@@ -73,7 +73,7 @@ def test_the_readme_commands_exist():
     readme = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    used = set(re.findall(r"`?make ([a-z-]+)", readme))
+    used = set(re.findall(r"(?:^    |`)make ([a-z-]+)", readme, re.MULTILINE))
     assert {"demo", "test", "lab"} <= used <= targets
 
 
