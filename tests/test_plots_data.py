@@ -1,0 +1,83 @@
+"""rdlite.plots_data: an axes in, the same axes out, and what the bars and pictures show."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from rdlite import plots_data
+from rdlite.metrics import summary
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax():
+    return plt.subplots()[1]
+
+
+def words(axis):
+    return [label.get_text() for label in axis]
+
+
+def test_examples_show_each_class_in_its_row(long_tail, ax):
+    train = long_tail.train
+    assert plots_data.examples(train, per_class=12, ax=ax) is ax
+    picture = ax.images[0].get_array()
+    assert picture.shape == (140, 12 * 14)
+    second_bag = train.images[train.labels == 8][1, 0].numpy()
+    assert np.array_equal(picture[8 * 14 : 9 * 14, 14:28], 255 - second_bag)
+    assert words(ax.get_yticklabels())[::9] == ["T-shirt (100)", "Ankle boot (10)"]
+    assert np.array_equal(picture[9 * 14 :, 10 * 14 :], np.full((14, 28), 255))  # only 10 boots
+
+
+def test_a_gallery_has_a_caption_under_each_picture(splits, ax):
+    images = splits.test.images[:3]
+    assert plots_data.gallery(images, ["a", "b", "c"], ax) is ax
+    assert words(ax.get_xticklabels()) == ["a", "b", "c"]
+    for i, x in enumerate(ax.get_xticks()):
+        part = ax.images[0].get_array()[:, round(x - 6.5) : round(x + 7.5)]
+        assert np.array_equal(part, 255 - images[i, 0].numpy())
+
+
+def test_predictions_of_a_class_are_shares_of_its_own_images(ax):
+    labels = torch.tensor([0, 0, 0, 0, 1])
+    logits = torch.eye(3)[[0, 1, 1, 2, 1]]
+    result = plots_data.predictions_of_class({"net": logits}, labels, 0, ["a", "b", "c"], ax)
+    assert result is ax and ax.get_ylim() == (0, 1)
+    assert [bar.get_height() for bar in ax.patches] == [0.25, 0.5, 0.25]
+    assert [label.get_weight() for label in ax.get_xticklabels()] == ["bold", "normal", "normal"]
+    assert ax.get_ylabel() == "share of the images of a"
+
+
+def test_runs_mark_average_and_worst_with_their_intervals(ax):
+    labels = torch.arange(2).repeat_interleave(50)
+    logits = torch.eye(2)[torch.cat([torch.zeros(80), torch.ones(20)]).long()]
+    result = summary(logits, labels, bootstrap=100)
+    assert plots_data.runs({"a": [result, result], "b": [result]}, floor=0.6, ax=ax) is ax
+    assert words(ax.get_xticklabels()) == ["a", "b"] and ax.get_ylim() == (0, 1)
+    labelled = {line.get_label(): line for line in ax.lines if line.get_label()[0] != "_"}
+    assert labelled["average"].get_ydata().tolist() == [0.7, 0.7]
+    assert labelled["worst class"].get_ydata().tolist() == [0.4, 0.4]
+    assert set(labelled["floor: worst class if all were equal"].get_ydata()) == {0.6}
+    ends = ax.collections[1].get_segments()[0][:, 1]
+    assert ends.tolist() == pytest.approx(result["intervals"]["worst"])
+
+
+def test_curves_are_logarithmic_and_named(ax):
+    result = plots_data.curves([1, 4], {"a": [1, 2], "b": [2, 4]}, xlabel="T", ylabel="y", ax=ax)
+    assert result is ax and ax.get_xscale() == ax.get_yscale() == "log"
+    assert words(ax.get_xticklabels()) == ["1", "4"] and words(ax.get_legend().texts) == ["a", "b"]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[1, 2], [2, 4]]
+
+
+def test_a_new_figure_is_made_where_no_axes_come(splits):
+    assert plots_data.examples(splits.heldout).figure is not None
+    assert plots_data.shares_of_classes({"p": torch.ones(2) / 2}, ["a", "b"]).figure is not None
