@@ -167,6 +167,7 @@ def beginning():
     raise AssertionError("no strict cell prints a number")
 
 
+@pytest.mark.slow
 def test_the_strict_run_passes_as_stored_and_fails_on_an_altered_number(tmp_path):
     notebook, path = beginning(), tmp_path / "copy.ipynb"
     nbformat.write(notebook, path)
@@ -317,6 +318,7 @@ def test_a_public_address_puts_badges_first_and_an_install_cell_for_colab():
     assert len(cells[1].source.splitlines()) <= 12
 
 
+@pytest.mark.slow
 def test_building_checking_and_the_public_address_from_end_to_end(tmp_path, capsys):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "01_two.md").write_text(SOURCE)
