@@ -102,6 +102,33 @@ def _mean_of_worst(accuracy: np.ndarray, k: int) -> np.ndarray:
     return np.nanmean(np.sort(accuracy, -1)[..., :k], -1)
 
 
+def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
+    """Exact expected minimum of ``num_classes`` equal accuracies: the floor of a worst class.
+
+    What one would report as the worst class, on average, if every class were truly at ``truth``:
+    the sum over k of P(every class has at least k right), divided by ``images``.
+
+    Args:
+        num_classes: m, 1 or more.
+        truth: the accuracy that all classes share, a fraction in 0..1.
+        images: test images a class.
+
+    >>> smallest_of_equals(2, 0.5, 1)  # right for both classes: one time in four
+    0.25
+    """
+    checks.whole("num_classes", num_classes, low=1)
+    checks.number("truth", truth, low=0, high=1)
+    checks.whole("images", images, low=1)
+    if truth in (0, 1):
+        return float(truth)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])  # log k!
+    k = np.arange(images + 1)
+    choices = logs[images] - logs - logs[::-1]
+    share = np.exp(choices + k * np.log(truth) + (images - k) * np.log1p(-truth))
+    at_least = share[::-1].cumsum()[::-1]  # P(at least k right)
+    return round(float((at_least[1:] ** num_classes).sum() / images), 12)
+
+
 def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Tensor:
     """Calibration error of each class's probability, one against the rest.
 

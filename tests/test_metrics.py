@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.metrics import class_calibration, per_class_accuracy, summary
+from rdlite.metrics import class_calibration, per_class_accuracy, smallest_of_equals, summary
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -316,3 +316,24 @@ HALF = torch.full((2, 2), 0.5)
 def test_class_calibration_names_the_bad_argument(probabilities, labels, bins, message):
     with pytest.raises(ValueError, match=message):
         class_calibration(probabilities, labels, bins)
+
+
+@pytest.mark.parametrize(("m", "truth", "n"), [(1, 0.3, 7), (3, 0.5, 4), (10, 0.8, 1000)])
+def test_the_smallest_of_equals_agrees_with_a_simulation(m, truth, n):
+    draws = np.random.default_rng(0).binomial(n, truth, (20_000, m)).min(1) / n
+    error = draws.std() / np.sqrt(len(draws))
+    assert abs(smallest_of_equals(m, truth, n) - draws.mean()) < 5 * error
+
+
+@pytest.mark.parametrize("truth", [0, 1])
+def test_the_smallest_of_equals_is_certain_where_every_answer_is(truth):
+    assert smallest_of_equals(10, truth, 50) == truth
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((0, 0.5, 1), "num_classes"), ((2, 1.5, 1), "truth"), ((2, 0.5, 0), "images")],
+)
+def test_the_smallest_of_equals_names_the_bad_argument(arguments, name):
+    with pytest.raises(ValueError, match=name):
+        smallest_of_equals(*arguments)

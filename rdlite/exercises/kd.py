@@ -1,14 +1,14 @@
-"""Self-checks of notebook 01, Whom does the average leave behind? See `rdlite.exercises`."""
+"""Self-checks of notebook 01, Whom does the average leave behind?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite.exercises import judge
+from rdlite.exercises.judging import judge
+from rdlite.metrics import smallest_of_equals
 from rdlite.objectives import class_risks
 
 
@@ -34,22 +34,6 @@ def check_1_2(expected_minimum: Callable[[int, float, int], float]) -> None:
         for m, p, n in settings
     ]
     judge("1.2", expected_minimum, cases, tolerance=5e-3)
-
-
-def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
-    """Exact expected minimum of ``num_classes`` binomial shares, the floor of a worst class.
-
-    The sum over k of P(every class has at least k right), divided by ``images``.
-
-    >>> smallest_of_equals(2, 0.5, 1)  # right for both classes: one time in four
-    0.25
-    """
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])  # log k!
-    k = np.arange(images + 1)
-    choices = logs[images] - logs - logs[::-1]
-    share = np.exp(choices + k * np.log(truth) + (images - k) * np.log1p(-truth))
-    at_least = share[::-1].cumsum()[::-1]  # P(at least k right)
-    return round(float((at_least[1:] ** num_classes).sum() / images), 12)
 
 
 def check_1_3(hinton_loss: Callable[[Tensor, Tensor, float], float]) -> None:
