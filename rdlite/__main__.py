@@ -1,4 +1,4 @@
-"""Command line: ``python -m rdlite demo``."""
+"""Command line: ``python -m rdlite demo`` and ``python -m rdlite study``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,40 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
     demo.add_argument("--quick", action="store_true", help="one seed and 5 epochs, under 2 minutes")
+    study = commands.add_parser(
+        "study",
+        help="train every run of a TOML file; a killed study goes on where it was",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    study.set_defaults(command=_study)
+    study.add_argument("spec", type=Path, metavar="SPEC.toml", help="see rdlite/recipes/")
+    study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
+    study.add_argument("--out", type=Path, help="folder for the table; by default the store")
+    study.add_argument("--dry-run", action="store_true", help="only print the runs")
     return parser
+
+
+def _study(options: argparse.Namespace) -> int:
+    from rdlite import results
+    from rdlite.studies import GridSpec, run_grid
+
+    spec = GridSpec.from_file(options.spec)
+    runs = spec.runs()
+    if options.dry_run:
+        for run in runs:
+            print(run.label)
+        print(
+            f"{len(runs)} students of {len({run.teacher for run in runs if run.teacher})} teachers"
+        )
+        return 0
+    table = run_grid(spec, store=options.store)
+    if table.empty:
+        return 130
+    print("Written:", results.write(options.out or options.store, options.spec, table))
+    if len(table) < len(runs):
+        print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")
+        return 130
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

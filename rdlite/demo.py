@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rdlite import data
-from rdlite.studies import COLUMNS, GridSpec, run_grid
+from rdlite.studies import GridSpec, run_grid
 
 STANDARD_KD = ("standard", "standard")  # teacher, student
 ROBUST_KD = ("standard", "robust")  # the pair was chosen on held-out data, see the README
@@ -32,7 +32,7 @@ def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
     grid_file = out / "grid.csv"
     grid_file.touch()  # an unwritable folder is better found now than after the training
     table = run_grid(spec, progress=progress)
-    table[COLUMNS[:-1]].round(4).to_csv(grid_file, index=False)
+    table.drop(columns=["per_class", "multipliers"]).round(4).to_csv(grid_file, index=False)
     planned = len(spec.runs())
     if len(table) < planned:
         print(f"Stopped: {len(table)} of {planned} students are finished and kept in {grid_file}")

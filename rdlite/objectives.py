@@ -149,14 +149,30 @@ class Objective:
         object.__setattr__(self, "anchor", tuple((weights / weights.sum()).tolist()))
 
     @staticmethod
-    def named(name: str) -> Objective:
-        """``"standard"``, ``"balanced"`` or ``"robust"``, eq. (2).
+    def named(name: str | float) -> Objective:
+        """``"standard"``, ``"balanced"`` or ``"robust"``, eq. (2), or alpha with balanced anchor.
 
         >>> Objective.named("robust")
         Objective(alpha=1.0, anchor='balanced')
+        >>> Objective.named(0.3)
+        Objective(alpha=0.3, anchor='balanced')
         """
+        if not isinstance(name, str):
+            return Objective(alpha=name)
         checks.choice("objective", name, NAMED)
         return NAMED[name]
+
+    @property
+    def name(self) -> str:
+        """The name of eq. (2) if there is one, else alpha, with any anchor that is not balanced.
+
+        >>> Objective(1.0).name, Objective(0.3).name, Objective(0.3, "standard").name
+        ('robust', '0.3', '0.3 standard')
+        """
+        for name, objective in NAMED.items():
+            if self == objective:
+                return name
+        return f"{self.alpha:g}" if self.anchor == "balanced" else f"{self.alpha:g} {self.anchor}"
 
     def anchor_weights(self, prior: Tensor) -> Tensor:
         """The weights a as an (m,) tensor of the prior's type and device.

@@ -72,10 +72,10 @@ def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of every cell of a grid, in the table's order.
 
-    Columns teacher, student, heldout_labels, average, average_error, worst, worst_error, seeds;
-    the error is 0 for one seed.
+    Columns teacher_network, student_network, teacher, student, alpha, heldout_labels, average,
+    average_error, worst, worst_error, seeds; the error is 0 for one seed.
     """
-    keys = ["teacher", "student", "heldout_labels"]
+    keys = ["teacher_network", "student_network", "teacher", "student", "alpha", "heldout_labels"]
     groups = table.groupby(keys, sort=False)
     cells = groups.agg(
         average=("average", "mean"),

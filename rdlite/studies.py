@@ -1,42 +1,47 @@
-"""The teacher x student grid: every cell trained, in parallel processes, into one tidy table.
+"""The teacher x student grid: every run trained, in parallel processes, into one tidy table.
 
-A teacher is trained once a seed and shared by its students through a small file in the store.
+Each finished run is a file in a store, so a killed grid goes on where it was.
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import joblib
 import pandas as pd
 import torch
-from torch import nn
 
-from rdlite import checks, data, models
-from rdlite.distillation import TEACHER_VIEWS, distill, predict
-from rdlite.metrics import summary
+from rdlite import checks
+from rdlite.distillation import TEACHER_VIEWS
 from rdlite.objectives import NAMED, Objective
-from rdlite.training import TrainConfig, fit
+from rdlite.runs import Run, Store
+from rdlite.training import TrainConfig
 
 NO_TEACHER = "none"  # the student learns from the one-hot labels
 PROCESSES_ON_A_GPU = 4  # they share it
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
 BAR_FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed} gone, about {remaining} left"
 COLUMNS = [
+    "teacher_network",
+    "student_network",
     "teacher",
     "student",
+    "alpha",
     "heldout_labels",
     "seed",
     "average",
     "worst",
     "worst_class",
     "seconds",
+    "heldout_average",
+    "heldout_worst",
     "per_class",
+    "multipliers",
 ]
 
 
@@ -44,12 +49,15 @@ COLUMNS = [
 class GridSpec:
     """A grid: for each seed, every teacher objective with every student objective.
 
+    An objective is ``"standard"``, ``"balanced"``, ``"robust"``, or a number: that alpha of
+    eq. (3), with the balanced anchor, so that 0 is balanced and 1 is robust.
+
     Args:
         dataset, imbalance, head, heldout, size: see `rdlite.data.load`; the seed of a run also
             draws its splits.
-        teacher_network, student_network: see `rdlite.models.create`.
-        teachers: of ``"none"`` (one-hot labels), ``"standard"``, ``"balanced"``, ``"robust"``.
-        students: of ``"standard"``, ``"balanced"``, ``"robust"``.
+        networks: pairs (teacher's, student's), see `rdlite.models.create`.
+        teachers: objectives, and ``"none"`` for the one-hot labels.
+        students: objectives.
         heldout_labels: of ``"teacher"``, ``"one-hot"``; without a teacher always one-hot.
         seeds: one run of the grid for each.
         teacher_view, temperature, mix: see `rdlite.distillation.distill`.
@@ -65,10 +73,9 @@ class GridSpec:
     head: int = 5000
     heldout: int = 500
     size: int | None = 14
-    teacher_network: str = "cnn-16"
-    student_network: str = "cnn-6"
-    teachers: tuple[str, ...] = (NO_TEACHER, *NAMED)
-    students: tuple[str, ...] = tuple(NAMED)
+    networks: tuple[tuple[str, str], ...] = (("cnn-16", "cnn-6"),)
+    teachers: tuple[str | float, ...] = (NO_TEACHER, *NAMED)
+    students: tuple[str | float, ...] = tuple(NAMED)
     heldout_labels: tuple[str, ...] = ("teacher",)
     seeds: tuple[int, ...] = (0, 1, 2)
     teacher_view: str = "consistent"
@@ -84,11 +91,25 @@ class GridSpec:
             ("heldout_labels", ("teacher", "one-hot")),
         ):
             chosen = getattr(self, name)
-            checks.require(len(chosen) > 0, f"{name} must name at least one of {list(allowed)}")
+            checks.require(
+                isinstance(chosen, (tuple, list)) and len(chosen) > 0,
+                f"{name} must be a list that names at least one of {list(allowed)}, got {chosen!r}",
+            )
             for value in chosen:
-                checks.choice(name, value, allowed)
+                if isinstance(value, str) or name == "heldout_labels":
+                    checks.choice(name, value, allowed)
+                else:
+                    checks.number(name, value, low=0, high=1)
+        checks.require(
+            len(self.networks) > 0
+            and all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.networks),
+            f"networks must be pairs (teacher's, student's), got {self.networks!r}",
+        )
         checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
-        checks.require(len(self.seeds) > 0, "seeds must hold at least one number, got none")
+        checks.require(
+            isinstance(self.seeds, (tuple, list)) and len(self.seeds) > 0,
+            f"seeds must be a list with at least one number, got {self.seeds!r}",
+        )
         for seed in self.seeds:
             checks.whole("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
         checks.require(
@@ -97,29 +118,68 @@ class GridSpec:
             f"got {self.config.scorer!r}",
         )
 
+    @classmethod
+    def from_file(cls, path: str | Path) -> GridSpec:
+        """The grid of a TOML file: the fields above, those of `TrainConfig` in a table ``config``.
+
+        Raises:
+            ValueError: not TOML, an unknown key, a value that cannot be; the message says which.
+            OSError: no such file.
+        """
+        try:
+            keys = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not a TOML file: {error}") from None
+        config = keys.pop("config", {})
+        for where, given, known in (("spec", keys, cls), ("config", config, TrainConfig)):
+            checks.require(
+                isinstance(given, dict), f"{where} must be a table of keys, got {given!r}"
+            )
+            for key in given:
+                checks.choice(f"a key of {where}", key, [f.name for f in fields(known)])
+        return cls(**_tuples(keys), config=TrainConfig(**config))
+
     def runs(self) -> list[Run]:
-        """Every student of the grid, seed by seed."""
-        cells = []
-        for seed in self.seeds:
-            for teacher in self.teachers:
-                labels = ("one-hot",) if teacher == NO_TEACHER else self.heldout_labels
-                cells += [Run(teacher, s, h, seed) for h in labels for s in self.students]
-        return cells
+        """Every student of the grid, seed by seed; each once."""
+        return list(
+            dict.fromkeys(
+                self.run(teacher, student, labels, seed=seed, networks=networks)
+                for seed in self.seeds
+                for networks in self.networks
+                for teacher in self.teachers
+                for labels in self.heldout_labels
+                for student in self.students
+            )
+        )
+
+    def run(
+        self,
+        teacher: str | float,
+        student: str | float,
+        heldout_labels: str = "teacher",
+        *,
+        seed: int = 0,
+        networks: tuple[str, str] | None = None,
+    ) -> Run:
+        """One cell of the grid, for one seed and one pair of networks (by default the first)."""
+        big, small = networks or self.networks[0]
+        config = replace(self.config, seed=seed + STUDENT_SEED)
+        task = {name: getattr(self, name) for name in ("dataset", "imbalance", "head", "heldout")}
+        task |= {"size": self.size, "seed": seed}
+        learner = Run(**task, network=small, objective=Objective.named(student), config=config)
+        if teacher == NO_TEACHER:
+            return learner
+        config = replace(self.config, seed=seed)
+        tutor = Run(**task, network=big, objective=Objective.named(teacher), config=config)
+        how = {name: getattr(self, name) for name in ("teacher_view", "temperature", "mix")}
+        return replace(learner, teacher=tutor, heldout_labels=heldout_labels, **how)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One trained student of the grid."""
-
-    teacher: str
-    student: str
-    heldout_labels: str
-    seed: int
-
-    @property
-    def taught(self) -> bool:
-        """Whether there is a teacher."""
-        return self.teacher != NO_TEACHER
+def _tuples(value: object) -> object:
+    """``value`` with tuples for the lists inside."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def run_grid(
@@ -135,14 +195,13 @@ def run_grid(
         spec: the grid.
         executor: a `joblib.Parallel` that returns ``"generator_unordered"``; by default one
             process a core, each of one thread (small networks train fastest so); 4 on a GPU.
-        store: the folder that keeps the teachers' weights; by default they are thrown away.
+        store: the folder that keeps finished runs and the teachers' weights, see
+            `rdlite.runs.Store`: what is there is not trained again. By default thrown away.
         progress: show a bar with the time left.
 
     Returns:
-        Columns teacher, student, heldout_labels, seed, average, worst, worst_class (its name),
-        seconds, and per_class (a list of m accuracies), in the order of ``spec.runs()``.
-        Accuracies are fractions of the test set. Ctrl-C ends the grid early: the rows are then
-        those that are finished.
+        The table of `frame`. Ctrl-C ends the grid early: the rows are then those that are
+        finished.
     """
     from tqdm.auto import tqdm
 
@@ -150,22 +209,16 @@ def run_grid(
         most = joblib.cpu_count() if spec.device == "cpu" else PROCESSES_ON_A_GPU
         executor = joblib.Parallel(n_jobs=most, return_as="generator_unordered")
     runs = spec.runs()
-    splits = _splits(spec, spec.seeds[0])  # here first: bad arguments are found, archives unpacked
-    for name in (spec.teacher_network, spec.student_network):
-        _network(spec, name, splits, seed=0)
-    rows: dict[Run, dict] = {}
+    teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
+    for run in {run.network: run for run in runs + teachers}.values():
+        run.create(spec.device)  # here first: bad arguments are found, archives are unpacked
     with contextlib.ExitStack() as stack:
-        store = Path(store or stack.enter_context(tempfile.TemporaryDirectory()))
-        store.mkdir(parents=True, exist_ok=True)
-        teachers = [(name, seed) for seed in spec.seeds for name in spec.teachers]
-        before = [
-            joblib.delayed(_train_teacher)(spec, name, seed, store)
-            for name, seed in teachers
-            if name != NO_TEACHER
-        ]
-        before += [joblib.delayed(_train_student)(spec, r, store) for r in runs if not r.taught]
-        after = [joblib.delayed(_train_student)(spec, r, store) for r in runs if r.taught]
-        total = len(before) + len(after)
+        folder = store or stack.enter_context(tempfile.TemporaryDirectory())
+        kept = Store(folder, spec.device)
+        waiting = [(run, True) for run in teachers]
+        waiting += [(run, False) for run in runs if run.teacher is None]
+        taught = [(run, False) for run in runs if run.teacher]
+        total = len(waiting) + len(taught)
         bar = stack.enter_context(
             tqdm(
                 total=total,
@@ -176,75 +229,42 @@ def run_grid(
             )
         )
         with contextlib.suppress(KeyboardInterrupt):
-            for stage in (before, after):
-                for result in executor(stage):
-                    bar.update()
-                    rows.update(result)
-    return pd.DataFrame([asdict(run) | rows[run] for run in runs if run in rows], columns=COLUMNS)
+            for stage in (waiting, taught):
+                for wait in (False, True):  # first those that no other process has
+                    jobs = [joblib.delayed(_finish)(kept, *job, wait) for job in stage]
+                    stage = []
+                    for run, weights, finished in executor(jobs):
+                        bar.update(finished)
+                        stage += [] if finished else [(run, weights)]
+        return frame(runs, kept)
 
 
-def _train_teacher(spec: GridSpec, objective: str, seed: int, store: Path) -> dict:
-    """Train a teacher and write its weights; no row."""
+def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, bool]:
     torch.set_num_threads(1)
-    splits = _splits(spec, seed)
-    teacher = _network(spec, spec.teacher_network, splits, seed)
-    config = replace(spec.config, seed=seed)
-    named = Objective.named(objective)
-    fit(teacher, splits.train, named, heldout=splits.heldout, config=config)
-    torch.save(teacher.state_dict(), _teacher_file(store, objective, seed))
-    return {}
+    return run, weights, store.finish(run, weights=weights, wait=wait)
 
 
-def _train_student(spec: GridSpec, run: Run, store: Path) -> dict[Run, dict]:
-    """Train the student of ``run`` and measure it on the test set."""
-    torch.set_num_threads(1)
-    started = time.perf_counter()
-    splits = _splits(spec, run.seed)
-    student = _network(spec, spec.student_network, splits, run.seed + STUDENT_SEED)
-    objective = Objective.named(run.student)
-    config = replace(spec.config, seed=run.seed + STUDENT_SEED)
-    if run.taught:
-        teacher = _network(spec, spec.teacher_network, splits, run.seed)
-        file = _teacher_file(store, run.teacher, run.seed)
-        teacher.load_state_dict(torch.load(file, weights_only=True))
-        distill(
-            teacher,
-            student,
-            splits,
-            objective,
-            heldout_labels=run.heldout_labels,
-            teacher_view=spec.teacher_view,
-            temperature=spec.temperature,
-            mix=spec.mix,
-            config=config,
-        )
-    else:
-        fit(student, splits.train, objective, heldout=splits.heldout, config=config)
-    scores = summary(predict(student, splits.test), splits.test.labels)
-    scores["worst_class"] = splits.class_names[scores["worst_class"]]
-    scores["seconds"] = time.perf_counter() - started
-    return {run: scores}
+def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
+    """One row a finished run, in the order of ``runs``.
 
-
-@lru_cache(maxsize=2)
-def _load(dataset: str, device: str, **options: object) -> data.Splits:
-    splits = data.load(dataset, **options)
-    parts = {name: getattr(splits, name).to(device) for name in ("train", "heldout", "test")}
-    return replace(splits, **parts)
-
-
-def _splits(spec: GridSpec, seed: int) -> data.Splits:
-    """The splits of one seed on the spec's device, kept for the next run of this process."""
-    options = {"imbalance": spec.imbalance, "head": spec.head, "heldout": spec.heldout}
-    return _load(spec.dataset, spec.device, seed=seed, size=spec.size, **options)
-
-
-def _network(spec: GridSpec, name: str, splits: data.Splits, seed: int) -> nn.Module:
-    net = models.create(
-        name, num_classes=splits.num_classes, in_channels=splits.in_channels, seed=seed
-    )
-    return net.to(spec.device, memory_format=torch.channels_last)  # about 1.4 x faster on a CPU
-
-
-def _teacher_file(store: Path, objective: str, seed: int) -> Path:
-    return store / f"teacher-{objective}-{seed}.pt"
+    Columns teacher_network, student_network, teacher and student (names of objectives), alpha (of
+    the student), heldout_labels, seed (of the splits), average, worst, worst_class (its name),
+    seconds, heldout_average, heldout_worst, per_class (a list of m accuracies) and multipliers (a
+    list of m, of the last round). Accuracies are fractions of the test set, except those of
+    held-out images, which are the last round's.
+    """
+    rows = []
+    for run in runs:
+        result = store.result(run)
+        if result is not None:
+            labels = {
+                "teacher_network": run.teacher.network if run.teacher else NO_TEACHER,
+                "student_network": run.network,
+                "teacher": run.teacher.objective.name if run.teacher else NO_TEACHER,
+                "student": run.objective.name,
+                "alpha": run.objective.alpha,
+                "heldout_labels": run.heldout_labels,
+                "seed": run.seed,
+            }
+            rows.append(labels | result)
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -18,15 +18,17 @@ from rdlite.studies import GridSpec, run_grid
 from rdlite.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = "teacher,student,heldout_labels,seed,average,worst,worst_class,seconds"
+COLUMNS = (
+    "teacher_network,student_network,teacher,student,alpha,heldout_labels,seed,"
+    "average,worst,worst_class,seconds,heldout_average,heldout_worst"
+)
 
 
 TINY = GridSpec(
     imbalance=10,
     head=60,
     heldout=12,
-    teacher_network="cnn-4",
-    student_network="cnn-4",
+    networks=(("cnn-4", "cnn-4"),),
     seeds=(0, 1),
     config=TrainConfig(epochs=1, batch_size=32),
 )
@@ -57,8 +59,7 @@ def test_the_figures_are_pictures(finished, name):
 
 
 def test_the_text_table_shows_mean_and_standard_error():
-    rows = [("none", "robust", "one-hot", s, a, w, "Bag", 1.0, []) for s, a, w in RUNS]
-    table = pd.DataFrame(rows, columns=demo.COLUMNS)
+    table = pd.DataFrame([row(seed=s, average=a, worst=w) for s, a, w in RUNS])
     text = demo.text_table(table)
     assert "0.300 ± 0.100" in text and "0.700 ± 0.000" in text, "by hand: sd 0.1414 / sqrt(2)"
     assert "2 seeds" in text and "one seed, so no error bar" in demo.text_table(table[:1])
@@ -67,13 +68,25 @@ def test_the_text_table_shows_mean_and_standard_error():
 RUNS = [(0, 0.7, 0.2), (1, 0.7, 0.4)]
 
 
-def test_the_sentence_names_the_abandoned_class():
-    def row(student, per_class):
-        return ("standard", student, "teacher", 0, 0.5, 0.0, "b", 1.0, per_class)
+def row(**changes):
+    """A row of a grid's table."""
+    return {
+        "teacher_network": "cnn-16",
+        "student_network": "cnn-6",
+        "teacher": "standard",
+        "student": "robust",
+        "alpha": 1.0,
+        "heldout_labels": "teacher",
+        "seed": 0,
+        "average": 0.5,
+        "worst": 0.0,
+        **changes,
+    }
 
-    table = pd.DataFrame(
-        [row("standard", [0.9, 0.1]), row("robust", [0.8, 0.6])], columns=demo.COLUMNS
-    )
+
+def test_the_sentence_names_the_abandoned_class():
+    pair = {"standard": [0.9, 0.1], "robust": [0.8, 0.6]}
+    table = pd.DataFrame([row(student=name, per_class=values) for name, values in pair.items()])
     sentence = demo.finding(table, ("a", "b"))
     assert "10%" in sentence and "'b'" in sentence and "60%" in sentence
     assert "from 0.500 to 0.700" in sentence

@@ -1,11 +1,19 @@
 """The grid: its runs, its table, and that neither processes nor their order change a result."""
 
 import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import joblib
 import pytest
-import torch
+from filelock import FileLock
 
+from rdlite.runs import Run, Store
 from rdlite.studies import COLUMNS, GridSpec, run_grid
 from rdlite.training import TrainConfig
 
@@ -13,8 +21,7 @@ TINY = GridSpec(
     imbalance=10,
     head=60,
     heldout=12,
-    teacher_network="cnn-8",
-    student_network="cnn-4",
+    networks=(("cnn-8", "cnn-4"),),
     teachers=("none", "robust"),
     students=("standard", "robust"),
     seeds=(0, 1),
@@ -35,7 +42,7 @@ def test_runs_are_every_teacher_with_every_student_of_every_seed():
     both = dataclasses.replace(TINY, heldout_labels=("teacher", "one-hot"))
     runs = both.runs()
     assert len(runs) == len(set(runs)) == 2 * (2 + 2 * 2)
-    assert all(run.heldout_labels == "one-hot" for run in runs if not run.taught)
+    assert all(run.heldout_labels == "one-hot" for run in runs if run.teacher is None)
     assert len(GridSpec().runs()) == 3 * 4 * 3
 
 
@@ -46,6 +53,7 @@ def test_the_table_has_a_row_a_trained_student(table):
         assert row.worst == min(row.per_class)
         assert row.average == pytest.approx(sum(row.per_class) / 10)
     assert not table.duplicated(["teacher", "student", "heldout_labels", "seed"]).any()
+    assert all(sum(row.multipliers) == pytest.approx(1) for row in table.itertuples())
 
 
 def test_processes_and_their_order_do_not_change_a_bit(table):
@@ -53,12 +61,70 @@ def test_processes_and_their_order_do_not_change_a_bit(table):
     assert parallel.drop(columns="seconds").equals(table.drop(columns="seconds"))
 
 
-def test_the_store_keeps_the_teachers(tmp_path):
+def test_a_run_of_every_kind_has_its_own_key():
+    both = dataclasses.replace(TINY, heldout_labels=("teacher", "one-hot"))
+    assert len({run.key for run in both.runs()}) == len(both.runs())
+    first = TINY.runs()[0]
+    changed = [
+        dataclasses.replace(first, **change)
+        for change in ({"seed": 9}, {"network": "cnn-5"}, {"imbalance": 11}, {"mix": 0.4})
+    ]
+    assert len({run.key for run in [first, *changed]}) == 5
+
+
+def test_alpha_0_is_balanced_alpha_1_is_robust_and_each_is_trained_once():
+    spec = dataclasses.replace(TINY, students=("balanced", 0, 0.25, 1, "robust"), seeds=(0,))
+    runs = [run for run in spec.runs() if run.teacher is None]
+    assert [run.objective.name for run in runs] == ["balanced", "0.25", "robust"]
+
+
+def test_without_a_teacher_networks_of_teachers_make_no_difference():
+    spec = dataclasses.replace(TINY, networks=(("cnn-8", "cnn-4"), ("cnn-4", "cnn-4")))
+    assert len(spec.runs()) == 2 * (2 + 2 * 2)
+
+
+def test_a_store_trains_nothing_twice(tmp_path, monkeypatch):
     small = dataclasses.replace(TINY, seeds=(3,), students=("robust",))
-    run_grid(small, executor=serial(), store=tmp_path / "new", progress=False)
-    assert [f.name for f in (tmp_path / "new").iterdir()] == ["teacher-robust-3.pt"]
-    weights = torch.load(tmp_path / "new" / "teacher-robust-3.pt", weights_only=True)
-    assert all(torch.isfinite(v).all() for v in weights.values())
+    made = run_grid(small, executor=serial(), store=tmp_path / "new", progress=False)
+    kinds = sorted(file.suffix for file in (tmp_path / "new").iterdir() if file.suffix != ".lock")
+    assert kinds == [".json"] * 3 + [".pt"]
+    monkeypatch.setattr(Run, "train", lambda *_, **__: pytest.fail("trained again"))
+    assert run_grid(small, executor=serial(), store=tmp_path / "new", progress=False).equals(made)
+
+
+def test_a_run_that_another_process_has_is_left_alone(tmp_path):
+    store, run = Store(tmp_path), TINY.runs()[0]
+    with FileLock(tmp_path / f"{run.key}.lock"):
+        assert not store.finish(run, wait=False)
+        assert store.result(run) is None
+    assert store.finish(run, wait=False) and store.result(run)["worst"] >= 0
+
+
+@pytest.mark.slow
+def test_a_grid_killed_at_any_moment_goes_on_where_it_was(tmp_path, table):
+    """SIGKILL to the whole process group, three times; what was finished stays as it is."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_studies import TINY\n"
+        "from rdlite.studies import run_grid\n"
+        "run_grid(TINY, store=sys.argv[2], progress=False)\n"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    kept = {}
+    for finished in (1, 4, 7):
+        process = subprocess.Popen(command, start_new_session=True)
+        while len(list(tmp_path.glob("*.json"))) < finished:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        now = {file: file.read_bytes() for file in tmp_path.glob("*.json")}
+        assert all(json.loads(text)["result"] for text in now.values())
+        assert all(now[file] == text for file, text in kept.items())
+        kept = now
+    resumed = run_grid(TINY, store=tmp_path, progress=False)
+    assert resumed.drop(columns="seconds").equals(table.drop(columns="seconds"))
+    assert all(file.read_bytes() == text for file, text in kept.items())
 
 
 @pytest.mark.parametrize(
@@ -68,6 +134,9 @@ def test_the_store_keeps_the_teachers(tmp_path):
         ("teachers", ()),
         ("students", ("none",)),
         ("heldout_labels", ("soft",)),
+        ("students", (1.5,)),
+        ("networks", ()),
+        ("networks", (("cnn-4",),)),
         ("seeds", ()),
         ("seeds", (-1,)),
         ("teacher_view", "plane"),

@@ -18,7 +18,7 @@ import torch
 from rdlite import data, studies
 from rdlite.distillation import distill, predict
 from rdlite.metrics import summary
-from rdlite.objectives import ROBUST, STANDARD
+from rdlite.objectives import ROBUST
 from rdlite.training import fit
 
 SEEDS = range(100, 106)
@@ -40,13 +40,14 @@ def unused_images(seed: int) -> data.Split:
 def run(seed: int) -> list[dict]:
     """Train the candidates of one seed; a row each."""
     torch.set_num_threads(1)
-    splits, judge = studies._splits(SPEC, seed), unused_images(seed)
-    config = replace(SPEC.config, seed=seed)
-    teacher = studies._network(SPEC, SPEC.teacher_network, splits, seed)
-    fit(teacher, splits.train, STANDARD, heldout=splits.heldout, config=config)
+    teacher_run = SPEC.run("standard", "robust", seed=seed).teacher
+    splits, judge = teacher_run.splits(), unused_images(seed)
+    teacher, _ = teacher_run.train()
     rows = []
     for mix in (None, *MIXES):
-        student = studies._network(SPEC, SPEC.student_network, splits, seed + studies.STUDENT_SEED)
+        candidate = SPEC.run("none" if mix is None else "standard", "robust", seed=seed)
+        config = replace(candidate.config, seed=seed)
+        student = candidate.create()
         if mix is None:
             fit(student, splits.train, ROBUST, heldout=splits.heldout, config=config)
         else:

@@ -1,0 +1,97 @@
+"""The table of a study as files that can be shipped: runs.csv, spec.toml and about.json."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import rdlite
+from rdlite import files
+from rdlite.studies import GridSpec
+
+SHIPPED = Path(__file__).parents[1] / "data" / "results"
+VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A study and what came out.
+
+    Attributes:
+        spec: what was asked.
+        table: see `rdlite.studies.frame`.
+        class_names: m names.
+        class_counts: m training images (of every seed: the counts do not depend on it).
+    """
+
+    spec: GridSpec
+    table: pd.DataFrame
+    class_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+
+
+def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Path:
+    """Write a finished study; returns runs.csv, with accuracies to 4 digits.
+
+    Args:
+        folder: where to, made if it is not there.
+        spec_file: the TOML file of the study; it is copied.
+        table: see `rdlite.studies.frame`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder, text = Path(folder), Path(spec_file).read_text(encoding="utf-8")
+    splits = GridSpec.from_file(spec_file).runs()[0].splits()
+    about = {
+        "class_names": splits.class_names,
+        "class_counts": splits.train.class_counts.tolist(),
+        "rdlite": rdlite.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    wide = table.drop(columns=[*VECTORS, "seconds"])
+    for column, name in VECTORS.items():
+        values = np.array(table[column].tolist())
+        wide = wide.join(pd.DataFrame(values).add_prefix(f"{name}_").set_index(table.index))
+    wide["seconds"] = table.seconds.round(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "spec.toml": text,
+        "about.json": json.dumps(about, indent=1) + "\n",
+        "runs.csv": wide.round(4).to_csv(index=False),
+    }
+    for name, content in contents.items():
+        with files.whole(folder / name) as file:
+            file.write_text(content, encoding="utf-8")
+    return folder / "runs.csv"
+
+
+def read(folder: str | Path) -> Results:
+    """A study that `write` wrote; a bare name is one that rdlite ships, in data/results.
+
+    Raises:
+        OSError: there is no such study.
+    """
+    folder = Path(folder)
+    if not folder.exists() and (SHIPPED / folder).exists():
+        folder = SHIPPED / folder
+    text = {"teacher": str, "student": str}  # "none" is a teacher, "0.5" a student
+    wide = pd.read_csv(folder / "runs.csv", dtype=text, keep_default_na=False)
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    m = len(about["class_names"])
+    table = wide[[name for name in wide if not name.startswith(tuple(VECTORS.values()))]].copy()
+    for column, name in VECTORS.items():
+        table[column] = wide[[f"{name}_{k}" for k in range(m)]].to_numpy().tolist()
+    return Results(
+        spec=GridSpec.from_file(folder / "spec.toml"),
+        table=table,
+        class_names=tuple(about["class_names"]),
+        class_counts=tuple(about["class_counts"]),
+    )

@@ -1,0 +1,224 @@
+"""One training run, described in full, and the store that keeps what came out.
+
+A teacher is a student of the one-hot labels, so one description serves both: a run has a teacher,
+itself a run, or none. Equal descriptions give equal results; each is trained once in a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+import rdlite
+from rdlite import data, files, models
+from rdlite.distillation import distill, predict
+from rdlite.metrics import summary
+from rdlite.objectives import STANDARD, Objective
+from rdlite.training import History, TrainConfig, fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One network to train, in full.
+
+    Args:
+        dataset, imbalance, head, heldout, size, seed: see `rdlite.data.load`.
+        network: see `rdlite.models.create`; its first weights are drawn from ``config.seed``.
+        objective: eq. (3).
+        teacher: the run that trains the teacher; None for the one-hot labels.
+        heldout_labels, teacher_view, temperature, mix: see `rdlite.distillation.distill`; they
+            matter only with a teacher.
+        config: how to train.
+
+    >>> Run(network="cnn-4").key == Run(network="cnn-4").key != Run(network="cnn-5").key
+    True
+    """
+
+    dataset: str = "fashion-mnist"
+    imbalance: float = 100
+    head: int = 1000
+    heldout: int = 200
+    size: int | None = None
+    seed: int = 0
+    network: str
+    objective: Objective = STANDARD
+    teacher: Run | None = None
+    heldout_labels: str = "one-hot"
+    teacher_view: str = "consistent"
+    temperature: float = 1.0
+    mix: float = 1.0
+    config: TrainConfig = field(default_factory=TrainConfig)
+
+    @property
+    def key(self) -> str:
+        """A hash of the whole description and of rdlite's version; the name of its files."""
+        text = json.dumps([asdict(self), rdlite.__version__], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def label(self) -> str:
+        """The run in words.
+
+        >>> Run(network="cnn-6", teacher=Run(network="cnn-16")).label
+        'seed 0: cnn-6 for standard, taught by cnn-16 for standard, held-out labels one-hot'
+        """
+        words = f"seed {self.seed}: {self.network} for {self.objective.name}"
+        if self.teacher is None:
+            return words
+        teacher = f"{self.teacher.network} for {self.teacher.objective.name}"
+        return f"{words}, taught by {teacher}, held-out labels {self.heldout_labels}"
+
+    def splits(self, device: str = "cpu") -> data.Splits:
+        """The images, on ``device``; kept for the next run of this process."""
+        return _load(
+            self.dataset,
+            device,
+            imbalance=self.imbalance,
+            head=self.head,
+            heldout=self.heldout,
+            size=self.size,
+            seed=self.seed,
+        )
+
+    def create(self, device: str = "cpu") -> nn.Module:
+        """The network before training."""
+        splits = self.splits(device)
+        net = models.create(
+            self.network,
+            num_classes=splits.num_classes,
+            in_channels=splits.in_channels,
+            seed=self.config.seed,
+        )
+        return net.to(device, memory_format=torch.channels_last)  # about 1.4 x faster on a CPU
+
+    def train(
+        self,
+        teacher: nn.Module | None = None,
+        *,
+        device: str = "cpu",
+        on_round: Callable[[dict], object] | None = None,
+    ) -> tuple[nn.Module, History]:
+        """Train the network.
+
+        Args:
+            teacher: the trained network of ``self.teacher``.
+            device: ``"cpu"``, ``"cuda"``, ...
+            on_round: see `rdlite.training.fit`.
+        """
+        splits, net = self.splits(device), self.create(device)
+        options = {"config": self.config, "on_round": on_round}
+        if self.teacher is None:
+            history = fit(net, splits.train, self.objective, heldout=splits.heldout, **options)
+            return net, history
+        history = distill(
+            teacher,
+            net,
+            splits,
+            self.objective,
+            heldout_labels=self.heldout_labels,
+            teacher_view=self.teacher_view,
+            temperature=self.temperature,
+            mix=self.mix,
+            **options,
+        )
+        return net, history
+
+    def measure(self, net: nn.Module, history: History) -> dict:
+        """Accuracies on the test set, the last multipliers and the last held-out accuracies."""
+        splits = self.splits(str(models.device_of(net)))
+        scores = summary(predict(net, splits.test), splits.test.labels)
+        last = history.rows[-1]
+        return {
+            "average": scores["average"],
+            "worst": scores["worst"],
+            "worst_class": splits.class_names[scores["worst_class"]],
+            "per_class": scores["per_class"],
+            "heldout_average": last["average"],
+            "heldout_worst": last["worst"],
+            "multipliers": history.multipliers[-1].tolist(),
+        }
+
+
+@lru_cache(maxsize=2)
+def _load(dataset: str, device: str, **options: object) -> data.Splits:
+    splits = data.load(dataset, **options)
+    parts = {name: getattr(splits, name).to(device) for name in ("train", "heldout", "test")}
+    return replace(splits, **parts)
+
+
+class Store:
+    """A folder of finished runs: a small JSON file each, and the weights of each teacher.
+
+    Files appear whole or not at all, and a run that one process is training is left alone by the
+    others, so that a killed study goes on where it was and two processes share the work.
+
+    Args:
+        folder: made if it is not there.
+        device: where the networks are trained.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+        self.folder, self.device = Path(folder), device
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def result(self, run: Run) -> dict | None:
+        """What `Run.measure` said, and the seconds it took; None if it is not finished."""
+        file = self._file(run, "json")
+        return json.loads(file.read_text())["result"] if file.exists() else None
+
+    def network(self, run: Run) -> nn.Module:
+        """The trained network of ``run``, trained now if it has to be."""
+        self.finish(run, weights=True)
+        net = run.create(self.device)
+        weights = torch.load(self._file(run, "pt"), weights_only=True, map_location=self.device)
+        net.load_state_dict(weights)
+        return net
+
+    def finish(self, run: Run, *, weights: bool = False, wait: bool = True) -> bool:
+        """Train and measure ``run``, its teacher first, unless that is done.
+
+        Args:
+            run: what to train.
+            weights: keep the network as well.
+            wait: wait for another process that is training it.
+
+        Returns:
+            Whether it is finished; False only if another process has it and ``wait`` is False.
+        """
+        if self._done(run, weights):
+            return True
+        try:  # the system takes the lock back from a killed process
+            with FileLock(self._file(run, "lock"), timeout=-1 if wait else 0):
+                if not self._done(run, weights):
+                    self._train(run, weights)
+        except Timeout:
+            return False
+        return True
+
+    def _train(self, run: Run, weights: bool) -> None:
+        teacher = None if run.teacher is None else self.network(run.teacher)
+        started = time.perf_counter()
+        net, history = run.train(teacher, device=self.device)
+        result = run.measure(net, history) | {"seconds": time.perf_counter() - started}
+        about = {"run": asdict(run), "rdlite": rdlite.__version__, "torch": torch.__version__}
+        if weights:
+            with files.whole(self._file(run, "pt")) as file:
+                torch.save(net.state_dict(), file)
+        with files.whole(self._file(run, "json")) as file:
+            file.write_text(json.dumps(about | {"result": result}, indent=1))
+
+    def _done(self, run: Run, weights: bool) -> bool:
+        kinds = ["json", "pt"] if weights else ["json"]
+        return all(self._file(run, kind).exists() for kind in kinds)
+
+    def _file(self, run: Run, kind: str) -> Path:
+        return self.folder / f"{run.key}.{kind}"

@@ -1,0 +1,108 @@
+"""Studies from a TOML file, by the command line, and their tables as files."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from rdlite import __main__ as cli
+from rdlite import results
+from rdlite.studies import GridSpec, run_grid
+from rdlite.training import TrainConfig
+
+SPEC = """\
+imbalance = 10
+head = 60
+heldout = 12
+networks = [["cnn-8", "cnn-4"]]
+teachers = ["none", "robust"]
+students = ["standard", 0.5]
+seeds = [0]
+
+[config]
+epochs = 1
+batch_size = 32
+"""
+
+
+@pytest.fixture
+def spec_file(tmp_path):
+    file = tmp_path / "small.toml"
+    file.write_text(SPEC)
+    return file
+
+
+def test_a_toml_file_is_the_spec(spec_file):
+    expected = GridSpec(
+        imbalance=10,
+        head=60,
+        heldout=12,
+        networks=(("cnn-8", "cnn-4"),),
+        teachers=("none", "robust"),
+        students=("standard", 0.5),
+        seeds=(0,),
+        config=TrainConfig(epochs=1, batch_size=32),
+    )
+    assert GridSpec.from_file(spec_file) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds", "seed", "a key of spec must be one of .* got 'seed'"),
+        ("epochs", "epoch", "a key of config must be one of .* got 'epoch'"),
+        ("epochs = 1", "epochs = 0", "epochs must be a whole number of at least 1, got 0"),
+        ("[0]", "0", "seeds must be a list"),
+        ('["none", "robust"]', '"none"', "teachers must be a list"),
+        ('"robust"', '"robsut"', "teachers must be one of .*robust.* got 'robsut'"),
+        ('[["cnn-8", "cnn-4"]]', '["cnn-8", "cnn-4"]', "networks must be pairs"),
+        ("[config]\nepochs = 1\nbatch_size = 32", "config = 1", "config must be a table"),
+        ("imbalance = 10", "imbalance =", "small.toml is not a TOML file"),
+    ],
+)
+def test_a_bad_spec_exits_2_and_names_the_key(spec_file, capsys, old, new, message):
+    spec_file.write_text(SPEC.replace(old, new))
+    assert cli.main(["study", str(spec_file), "--store", str(spec_file.parent / "store")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("rdlite: ") and "Traceback" not in shown
+    with pytest.raises(ValueError, match=message):
+        GridSpec.from_file(spec_file)
+
+
+def test_the_command_writes_a_table_that_reads_back(spec_file, tmp_path, capsys):
+    out, store = tmp_path / "out", tmp_path / "store"
+    command = ["study", str(spec_file), "--store", str(store), "--out", str(out)]
+    assert cli.main(command) == 0
+    assert sorted(f.name for f in out.iterdir()) == ["about.json", "runs.csv", "spec.toml"]
+    again = results.read(out)
+    table = run_grid(again.spec, store=store, progress=False)
+    assert again.spec == GridSpec.from_file(spec_file)
+    assert again.table.student.tolist() == ["standard", "0.5"] * 2
+    assert again.table.teacher.tolist() == ["none", "none", "robust", "robust"]
+    for column in ("per_class", "multipliers"):
+        shipped, made = (torch.tensor(t[column].tolist()) for t in (again.table, table))
+        torch.testing.assert_close(shipped, made, rtol=0, atol=6e-5)
+    assert again.class_counts == (60, 46, 35, 27, 21, 16, 12, 10, 7, 6)
+    first = (out / "runs.csv").read_text()
+    assert cli.main(command) == 0 and (out / "runs.csv").read_text() == first, "from the store"
+
+
+def test_a_dry_run_lists_the_runs_and_trains_nothing(spec_file, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert cli.main(["study", str(spec_file), "--store", str(store), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and lines[-1] == "4 students of 1 teachers"
+    assert lines[3].startswith("seed 0: cnn-4 for 0.5, taught by cnn-8 for robust")
+    assert not store.exists()
+
+
+def test_a_missing_spec_exits_2():
+    command = [sys.executable, "-m", "rdlite", "study", "nothing.toml", "--store", "out"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 2 and "nothing.toml" in shown.stderr
+
+
+def test_reading_a_study_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(OSError, match=r"runs\.csv"):
+        results.read(tmp_path / "nothing")
