@@ -41,6 +41,32 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
         yield order[i * size : (i + 1) * size]
 
 
+def uniform(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Index batches of one epoch in which every class comes equally often on average.
+
+    Each image is drawn by itself: first a class, then one of its images, with replacement.
+
+    Args:
+        labels: (n,) int64, each of 0..m-1 at least once.
+        batch_size: images a batch.
+        generator: on the device of the labels.
+
+    >>> labels = torch.tensor([0] * 9 + [1])
+    >>> batch = next(uniform(labels, 8, torch.Generator().manual_seed(0)))
+    >>> int((labels[batch] == 1).sum())
+    6
+    """
+    checks.whole("batch_size", batch_size, low=1)
+    counts = torch.bincount(labels)
+    checks.require(bool((counts > 0).all()), "labels must have an image of every class")
+    by_class, ends = labels.argsort(stable=True), counts.cumsum(0)
+    size, draw = min(batch_size, len(labels)), {"generator": generator, "device": labels.device}
+    for _ in range(steps_per_epoch(len(labels), batch_size)):
+        y = torch.randint(len(counts), (size,), **draw)
+        place = (torch.rand(size, **draw) * counts[y]).long().clamp_max(counts[y] - 1)
+        yield by_class[ends[y] - counts[y] + place]
+
+
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Full batches in an epoch, at least one.
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from rdlite import batches, checks, models
 from rdlite.data import Split, Splits
 from rdlite.objectives import Objective
-from rdlite.targets import Targets
+from rdlite.targets import Targets, teacher_shares
 from rdlite.training import History, TrainConfig, fit
 
 TEACHER_VIEWS = ("consistent", "views", "plain")
 
 
 def soft_targets(
-    teacher_logits: Tensor, labels: Tensor, *, temperature: float = 1.0, mix: float = 1.0
+    teacher_logits: Tensor, labels: Tensor, *, temperature: float = 1.0, mix: float | Tensor = 1.0
 ) -> Tensor:
     """Target matrix ``P = mix softmax(teacher_logits / T) + (1 - mix) one_hot(y)``, below eq. (4).
 
@@ -26,7 +26,7 @@ def soft_targets(
         teacher_logits: (n, m).
         labels: (n,) int64.
         temperature: T above 0; 1 leaves the teacher's probabilities as they are.
-        mix: the teacher's share in 0..1.
+        mix: the teacher's share in 0..1, one number or (m,) by the class of the label.
 
     Returns:
         (n, m), rows on the simplex.
@@ -44,7 +44,6 @@ def soft_targets(
     )
     checks.finite("teacher_logits", teacher_logits)
     checks.number("temperature", temperature, low=0, above=True)
-    checks.number("mix", mix, low=0, high=1)
     m = teacher_logits.shape[1]
     checks.require(
         labels.dtype == torch.int64 and bool(((labels >= 0) & (labels < m)).all()),
@@ -52,7 +51,8 @@ def soft_targets(
         f"{labels.min().item()}..{labels.max().item()}",
     )
     soft = torch.softmax(teacher_logits / temperature, 1)
-    return mix * soft + (1 - mix) * torch.nn.functional.one_hot(labels, m).to(soft.dtype)
+    share = teacher_shares(mix, labels, m).to(soft.dtype)
+    return share * soft + (1 - share) * torch.nn.functional.one_hot(labels, m).to(soft.dtype)
 
 
 def predict(model: nn.Module, split: Split) -> Tensor:
@@ -70,7 +70,7 @@ def distill(
     teacher_view: str = "consistent",
     views: int = 8,
     temperature: float = 1.0,
-    mix: float = 1.0,
+    mix: float | Tensor = 1.0,
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     **options: object,
 ) -> History:
@@ -90,7 +90,7 @@ def distill(
         views: number of copies for ``teacher_view="views"``.
         temperature, mix: see `soft_targets`.
         config: how to train.
-        options: ``progress`` and ``on_round`` of `rdlite.training.fit`.
+        options: ``loss``, ``progress`` and ``on_round`` of `rdlite.training.fit`.
 
     Raises:
         ValueError: an unknown choice, or a teacher with another number of classes.
@@ -99,7 +99,6 @@ def distill(
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
     checks.whole("views", views, low=1)
     checks.number("temperature", temperature, low=0, above=True)
-    checks.number("mix", mix, low=0, high=1)
     train, heldout, device = splits.train, splits.heldout, models.device_of(student)
     teacher.to(device).eval()
     heldout_logits = predict(teacher, heldout)

@@ -161,3 +161,53 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
     bin_of = (p * bins).long().clamp_max(bins - 1)  # (n, m)
     sums = p.new_zeros(bins, m).scatter_add_(0, bin_of, gap)
     return sums.abs().sum(0) / n
+
+
+def pareto(points: Tensor) -> Tensor:
+    """Which models no other beats: (n,) bool, from (n, 2) accuracies such as average and worst.
+
+    A model is beaten by one that is at least as good in both and better in one. Equal models do
+    not beat each other.
+
+    Raises:
+        ValueError: another shape, no points, points that are not finite.
+
+    >>> pareto(torch.tensor([[0.8, 0.1], [0.7, 0.5], [0.7, 0.4]]))
+    tensor([ True,  True, False])
+    """
+    points = _points(points)
+    no_worse = (points[:, None] >= points[None]).all(2)  # (n, n), whether i is no worse than j
+    better = (points[:, None] > points[None]).any(2)
+    return ~(no_worse & better).any(0)
+
+
+def hypervolume(points: Tensor) -> float:
+    """Area of the unit square that (n, 2) accuracies reach: below and left of one of them.
+
+    One number for a whole frontier; 1 is perfect. A model of (0.8, 0.1) alone reaches 0.08.
+
+    Raises:
+        ValueError: as `pareto`, or an accuracy outside 0..1.
+
+    >>> round(hypervolume(torch.tensor([[0.8, 0.1], [0.7, 0.5]])), 3)  # 0.7 x 0.5 + 0.1 x 0.1
+    0.36
+    """
+    points = _points(points)
+    checks.require(
+        bool(((points >= 0) & (points <= 1)).all()),
+        f"points must be in 0..1, got {points.tolist()}",
+    )
+    x, y = points[points[:, 0].argsort(descending=True)].T
+    heights = y.cummax(0).values
+    widths = x - torch.cat([x[1:], x.new_zeros(1)])
+    return float((widths * heights).sum())
+
+
+def _points(points: Tensor) -> Tensor:
+    points = torch.as_tensor(points, dtype=torch.float64)
+    checks.require(
+        points.ndim == 2 and points.shape[1] == 2 and len(points) > 0,
+        f"points must have shape (n, 2) with n >= 1, got {tuple(points.shape)}",
+    )
+    checks.finite("points", points)
+    return points

@@ -13,7 +13,7 @@ import torch
 
 import rdlite
 from rdlite import files
-from rdlite.studies import GridSpec
+from rdlite.studies import NO_TEACHER, GridSpec
 
 SHIPPED = Path(__file__).parents[1] / "data" / "results"
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
@@ -34,6 +34,17 @@ class Results:
     table: pd.DataFrame
     class_names: tuple[str, ...]
     class_counts: tuple[int, ...]
+
+    def students(
+        self, teacher_network: str, student_network: str, heldout_labels: str = "teacher"
+    ) -> pd.DataFrame:
+        """Rows of one pair of networks, and of the same student without a teacher."""
+        table = self.table
+        taught = (table.teacher_network == teacher_network) & (
+            table.heldout_labels == heldout_labels
+        )
+        alone = table.teacher == NO_TEACHER
+        return table[(table.student_network == student_network) & (taught | alone)]
 
 
 def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Path:

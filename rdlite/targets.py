@@ -28,18 +28,13 @@ def target_function(train: Split, targets: Targets | None, mix: float | Tensor) 
     Raises:
         ValueError: a shape that does not fit, rows off the simplex, a share outside [0, 1].
     """
-    one_hot, m, device = train.one_hot(), train.num_classes, train.images.device
+    one_hot, m = train.one_hot(), train.num_classes
     if targets is None:
         return lambda index, view: one_hot[index]
-    shares = torch.as_tensor(mix, dtype=torch.float32, device=device)
-    checks.require(
-        shares.shape in ((), (m,)) and bool(((shares >= 0) & (shares <= 1)).all()),
-        f"mix must be a number in [0, 1], or {m} of them, got {mix}",
-    )
-    share_of = shares.expand(m)[train.labels][:, None]  # (n, 1)
+    share_of = teacher_shares(mix, train.labels, m).to(one_hot.dtype)
     if isinstance(targets, Tensor):
         checks.row_stochastic("targets", targets, m, len(train))
-        mixed = share_of * targets.to(device) + (1 - share_of) * one_hot
+        mixed = share_of * targets.to(one_hot.device) + (1 - share_of) * one_hot
         return lambda index, view: mixed[index]
 
     def rows(index: Tensor, view: Tensor) -> Tensor:
@@ -52,6 +47,24 @@ def target_function(train: Split, targets: Targets | None, mix: float | Tensor) 
         return share * p + (1 - share) * one_hot[index]
 
     return rows
+
+
+def teacher_shares(mix: float | Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """The teacher's share for each label: (n, 1) float64, from one number or from one a class.
+
+    Raises:
+        ValueError: another shape, a share outside [0, 1].
+
+    >>> teacher_shares(torch.tensor([0.5, 1.0]), torch.tensor([1, 0]), 2)
+    tensor([[1.0000],
+            [0.5000]], dtype=torch.float64)
+    """
+    shares = torch.as_tensor(mix, dtype=torch.float64, device=labels.device)
+    checks.require(
+        shares.shape in ((), (num_classes,)) and bool(((shares >= 0) & (shares <= 1)).all()),
+        f"mix must be a number in [0, 1], or {num_classes} of them, got {mix}",
+    )
+    return shares.expand(num_classes)[labels][:, None]
 
 
 def marginal(target_rows: TargetFunction, train: Split) -> Tensor:

@@ -23,6 +23,8 @@ from rdlite.models import AveragedScorer, device_of, predict
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
 from rdlite.targets import TargetFunction, Targets, marginal, target_function
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -36,6 +38,8 @@ class TrainConfig:
         step_size: gamma of eq. (6), a round.
         rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
         loss: ``"margin"``, eq. (8), or ``"reweighted"``.
+        sampling: ``"shuffled"``, every image once an epoch, or ``"uniform"``, every class equally
+            often, see `rdlite.batches`.
         scorer: ``"last"`` iterate or ``"average"`` of the K scorers, eq. (9). The average keeps K
             copies of the network and predicts with all of them.
         shift, flip: augmentation, see `rdlite.batches.augment` (pixels; on or off).
@@ -54,6 +58,7 @@ class TrainConfig:
     step_size: float = 0.2
     rounds: int | None = None
     loss: str = "margin"
+    sampling: str = "shuffled"
     scorer: str = "last"
     shift: int = 0
     flip: bool = False
@@ -70,6 +75,7 @@ class TrainConfig:
         if self.rounds is not None:
             checks.whole("rounds", self.rounds, low=1)
         checks.choice("loss", self.loss, UNCHECKED_LOSSES)
+        checks.choice("sampling", self.sampling, ["shuffled", "uniform"])
         checks.choice("scorer", self.scorer, ["last", "average"])
         checks.whole("shift", self.shift, low=0)
         checks.whole("seed", self.seed, low=0)
@@ -132,6 +138,7 @@ def fit(
     heldout_targets: Tensor | None = None,
     mix: float | Tensor = 1.0,
     config: TrainConfig = TrainConfig(),
+    loss: Loss | None = None,
     progress: bool = False,
     on_round: Callable[[dict], None] | None = None,
 ) -> History:
@@ -148,6 +155,8 @@ def fit(
         mix: the targets' share against the one-hot label: P = mix p + (1 - mix) one_hot(y). One
             number, or (m,) numbers by the class of the label.
         config: how to train.
+        loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar, instead of
+            ``config.loss``.
         progress: show a bar with the held-out average and worst class.
         on_round: called after each round with its row of numbers.
 
@@ -170,21 +179,22 @@ def fit(
 
     steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
     rounds = min(config.rounds or config.epochs, steps)
-    trainer = _Trainer(model, target_rows, _views(train, config), steps, config)
+    loss = loss or UNCHECKED_LOSSES[config.loss]
+    trainer = _Trainer(model, target_rows, _views(train, config), loss, steps, config)
     player = multipliers.uniform(train.num_classes)
     history = History(train.class_names, scorer=model)
     snapshots = []
     for k in _with_progress_bar(range(1, rounds + 1), history, progress):
         started = time.perf_counter()
         class_weights = objective.class_weights(player, prior)  # eq. (7)
-        loss = trainer.run_until(steps * k // rounds, class_weights)  # eq. (8)
+        mean_loss = trainer.run_until(steps * k // rounds, class_weights)  # eq. (8)
         logits = predict(model, heldout.images).float()
         risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
         scores = summary(logits, heldout.labels)
         row = {
             "round": k,
             "epoch": config.epochs * k / rounds,
-            "loss": loss,
+            "loss": mean_loss,
             "objective": objective.value(risks, prior),
             **{name: scores[name] for name in ("average", "worst", "worst_class")},
             "seconds": time.perf_counter() - started,
@@ -208,11 +218,12 @@ class _Trainer:
         model: nn.Module,
         target_rows: TargetFunction,
         views: Iterator[tuple[Tensor, Tensor]],
+        loss: Loss,
         steps: int,
         config: TrainConfig,
     ) -> None:
         self.model, self.target_rows, self.views = model, target_rows, views
-        self.loss = UNCHECKED_LOSSES[config.loss]
+        self.loss = loss
         self.optimiser = torch.optim.SGD(
             model.parameters(),
             config.learning_rate,
@@ -253,11 +264,17 @@ def _views(train: Split, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]
     """Endless (indices, augmented float inputs) of one batch after another."""
     generator = torch.Generator(train.images.device).manual_seed(config.seed)
     while True:
-        for index in batches.shuffled(len(train), config.batch_size, generator):
+        for index in _epoch(train, config, generator):
             view = batches.augment(
                 train.images[index], generator, shift=config.shift, flip=config.flip
             )
             yield index, batches.as_input(view)
+
+
+def _epoch(train: Split, config: TrainConfig, generator: torch.Generator) -> Iterator[Tensor]:
+    if config.sampling == "uniform":
+        return batches.uniform(train.labels, config.batch_size, generator)
+    return batches.shuffled(len(train), config.batch_size, generator)
 
 
 def _with_every_class(name: str, split: Split) -> Split:

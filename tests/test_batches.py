@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.batches import as_input, augment, shuffled, steps_per_epoch
+from rdlite.batches import as_input, augment, shuffled, steps_per_epoch, uniform
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -58,6 +58,26 @@ def test_an_epoch_is_full_batches_of_distinct_indices(n, batch_size, seed):
 
 def test_an_epoch_covers_every_image_where_the_batches_divide_them():
     assert sorted(torch.cat(list(shuffled(60, 12, generator()))).tolist()) == list(range(60))
+
+
+# ---------------------------------------------------------------- uniform
+
+
+def test_uniform_draws_every_class_and_every_image_of_a_class_equally_often():
+    labels = torch.tensor([2] * 90 + [0] * 9 + [1])[torch.randperm(100, generator=generator())]
+    index = torch.cat([b for s in range(300) for b in uniform(labels, 32, generator(s))])
+    share = torch.bincount(labels[index]) / len(index)
+    torch.testing.assert_close(share, torch.full((3,), 1 / 3), rtol=0, atol=0.01)
+    of_zero = torch.bincount(index, minlength=100)[labels == 0] / (labels[index] == 0).sum()
+    torch.testing.assert_close(of_zero, torch.full((9,), 1 / 9), rtol=0, atol=0.01)
+
+
+def test_uniform_has_the_batches_of_an_epoch():
+    labels = torch.arange(70) % 7
+    sizes = [len(b) for b in uniform(labels, 32, generator())]
+    assert sizes == [32] * steps_per_epoch(70, 32)
+    with pytest.raises(ValueError, match="labels"):
+        next(uniform(torch.tensor([0, 2]), 2, generator()))
 
 
 def test_images_left_over_come_in_another_epoch():

@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.metrics import class_calibration, per_class_accuracy, smallest_of_equals, summary
+from rdlite.metrics import (
+    class_calibration,
+    hypervolume,
+    pareto,
+    per_class_accuracy,
+    smallest_of_equals,
+    summary,
+)
 
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -337,3 +344,31 @@ def test_the_smallest_of_equals_is_certain_where_every_answer_is(truth):
 def test_the_smallest_of_equals_names_the_bad_argument(arguments, name):
     with pytest.raises(ValueError, match=name):
         smallest_of_equals(*arguments)
+
+
+POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
+
+
+@PROPERTY
+@given(POINTS)
+def test_pareto_and_hypervolume_agree_with_counting_squares(points):
+    """On a 6 x 6 board: a square is reached if some point is above and right of it."""
+    beaten = [
+        any(q[0] >= p[0] and q[1] >= p[1] and q != p for q in points)
+        for p in points  # equal points do not beat each other
+    ]
+    assert pareto(torch.tensor(points)).tolist() == [not b for b in beaten]
+    reached = sum(any(x < p[0] and y < p[1] for p in points) for x in range(6) for y in range(6))
+    assert hypervolume(torch.tensor(points) / 6) == pytest.approx(reached / 36)
+
+
+@pytest.mark.parametrize("function", [pareto, hypervolume])
+@pytest.mark.parametrize("points", [torch.ones(2), torch.ones(0, 2), torch.ones(1, 3), [[NAN, 0]]])
+def test_points_that_are_not_points_are_named(function, points):
+    with pytest.raises(ValueError, match="points"):
+        function(points)
+
+
+def test_hypervolume_takes_fractions_only():
+    with pytest.raises(ValueError, match=r"points must be in 0\.\.1"):
+        hypervolume(torch.tensor([[80.0, 10.0]]))

@@ -239,6 +239,27 @@ def test_margin_and_reweighted_loss_differ_only_by_unequal_weights(splits, long_
     assert (weights(a) - weights(b)).abs().max() > 1e-2
 
 
+def test_a_loss_of_one_s_own_takes_the_place_of_the_margin_loss(long_tail):
+    seen = []
+
+    def loss(logits, targets, class_weights):
+        seen.append(class_weights)
+        return -(targets * torch.log_softmax(logits - class_weights.log(), 1)).sum(1).mean()
+
+    net, _ = train(long_tail, BALANCED, loss=loss)
+    same, _ = train(long_tail, BALANCED)
+    torch.testing.assert_close(weights(net), weights(same), rtol=0, atol=0)
+    assert seen[0].std() > 0
+
+
+def test_uniform_sampling_serves_the_rare_classes(long_tail):
+    uniform = dataclasses.replace(SHORT, sampling="uniform")
+    _, history = train(long_tail, STANDARD, uniform)
+    _, shuffled = train(long_tail, STANDARD)
+    assert history.risks[-1, 5:].mean() < shuffled.risks[-1, 5:].mean() - 0.1
+    torch.testing.assert_close(history.class_weights, torch.ones(3, 10).double())
+
+
 def test_standard_training_is_plain_cross_entropy(long_tail):
     _, history = train(long_tail, STANDARD)
     torch.testing.assert_close(history.class_weights, torch.ones(3, 10).double())

@@ -1,0 +1,222 @@
+"""The methods to compare with, each a small variation of `fit` and `distill`.
+
+No distillation and standard KD need no code of their own: `fit` and `distill` with `STANDARD`.
+Logit adjustment as a loss is the margin loss (8) with c = 1 / pi, which is what `BALANCED` gives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rdlite import checks, multipliers
+from rdlite.data import Splits
+from rdlite.distillation import distill, predict
+from rdlite.objectives import BALANCED, STANDARD
+from rdlite.training import History, TrainConfig, fit
+
+
+class ShiftedScorer(nn.Module):
+    """The logits of ``model`` plus a constant for each class: post-hoc methods predict so.
+
+    Args:
+        model: (B, c, h, w) -> logits (B, m).
+        shift: (m,), added to every row.
+    """
+
+    def __init__(self, model: nn.Module, shift: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("shift", shift.float())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.model(inputs) + self.shift.to(inputs.device)
+
+
+def logit_adjusted(model: nn.Module, splits: Splits, *, config: TrainConfig) -> History:
+    """Train on the logit-adjusted cross-entropy: eq. (8) with c = 1 / pi, on labels.
+
+    Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
+    """
+    return fit(model, splits.train, BALANCED, heldout=splits.heldout, config=config)
+
+
+def post_hoc_logit_adjusted(model: nn.Module, splits: Splits, *, config: TrainConfig) -> History:
+    """Train on plain cross-entropy and predict with f - log pi.
+
+    Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
+    """
+    history = fit(model, splits.train, STANDARD, heldout=splits.heldout, config=config)
+    prior = splits.train.class_counts / len(splits.train)
+    history.scorer = ShiftedScorer(model, -prior.log()).to(splits.train.images.device)
+    return history
+
+
+class GroupDRO:
+    """The loss of group DRO with the classes as groups: a player that moves at every batch.
+
+    Its multipliers q belong to the classes. On each batch those of the classes *present* grow with
+    the class's mean loss, ``q_y <- q_y exp(step_size R_y)``, all are renormalised, and the loss is
+    ``sum_y q_y R_y`` over the classes present. No margin, no held-out set.
+
+    Source: Sagawa et al., Distributionally robust neural networks for group shifts, ICLR 2020. That
+    an absent class keeps its q before the renormalisation is our reading.
+
+    Args:
+        num_classes: m.
+        step_size: of q, at every batch.
+
+    >>> player = GroupDRO(2, step_size=1.0)
+    >>> player(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), None)  # class 1 is absent
+    tensor(0.4621)
+    >>> player.multipliers  # exp(log 2) against 1
+    tensor([0.6667, 0.3333])
+    """
+
+    def __init__(self, num_classes: int, step_size: float = 0.01) -> None:
+        checks.number("step_size", step_size, low=0)
+        self.multipliers = multipliers.uniform(num_classes).float()
+        self.step_size = step_size
+
+    def __call__(self, logits: Tensor, targets: Tensor, _class_weights: Tensor | None) -> Tensor:
+        mass = targets.sum(0)  # images of each class in the batch
+        loss = -(targets * torch.log_softmax(logits, 1)).sum(0)
+        risks = loss / mass.clamp_min(1e-12)  # (m,), 0 for a class that is absent
+        grown = self.multipliers.to(logits.device).log() + self.step_size * risks.detach()
+        self.multipliers = torch.softmax(grown, 0)
+        return (self.multipliers * risks).sum()
+
+
+def group_dro(
+    model: nn.Module, splits: Splits, *, step_size: float = 0.01, config: TrainConfig
+) -> History:
+    """Train on labels with `GroupDRO`; ``config.sampling="uniform"`` is the balanced variant."""
+    player = GroupDRO(splits.num_classes, step_size)
+    return fit(model, splits.train, STANDARD, heldout=splits.heldout, config=config, loss=player)
+
+
+def post_shift(
+    logits: Tensor, labels: Tensor, *, rounds: int = 500, step_size: float = 0.1
+) -> Tensor:
+    """Class weights c for ``argmax_y (f_y + log c_y)``, from held-out images.
+
+    The player of eq. (6) on 0-1 class errors: starting from equal weights, c of a class grows with
+    its error. The weights with the best worst class over all rounds are returned, the first of
+    equals. **[reading]** of *post-shifting* as a baseline: which errors it plays on is our choice.
+
+    Args:
+        logits: (n, m), f on held-out images.
+        labels: (n,), an image of every class.
+        rounds: of the player.
+        step_size: of the player.
+
+    Returns:
+        (m,), on the simplex.
+
+    >>> f = torch.tensor([[1.0, 0.0], [1.0, 0.9]])
+    >>> c = post_shift(f, torch.tensor([0, 1]))
+    >>> (f + c.log()).argmax(1)
+    tensor([0, 1])
+    """
+    checks.whole("rounds", rounds, low=1)
+    m = logits.shape[1]
+    counts = torch.bincount(labels, minlength=m).double()
+    checks.positive("labels' class counts", counts)
+    weights = multipliers.uniform(m)
+    best, best_worst = weights, -1.0
+    for _ in range(rounds + 1):
+        predicted = (logits.double().cpu() + weights.log()).argmax(1)
+        right = torch.bincount(labels.cpu()[predicted == labels.cpu()], minlength=m)
+        errors = 1 - right / counts.cpu()
+        worst = float(1 - errors.max())
+        if worst > best_worst:
+            best, best_worst = weights, worst
+        weights = multipliers.hedge_step(weights, errors, step_size)
+    return best
+
+
+def post_shifted(history: History, splits: Splits) -> History:
+    """Shift the scorer of a trained model by `post_shift` on the held-out images, in place."""
+    logits = predict(history.scorer, splits.heldout)
+    weights = post_shift(logits, splits.heldout.labels)
+    scorer = ShiftedScorer(history.scorer, weights.log()).to(splits.heldout.images.device)
+    history.scorer = scorer
+    return history
+
+
+def teacher_margins(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """g_y, by how much the teacher prefers class y on its own images, on average: (m,) in -1..1.
+
+    ``g_y = E[p_y(X) - (1 / (m-1)) sum_{j != y} p_j(X) | Y = y]``.
+
+    Args:
+        probabilities: (n, m), the teacher's, on held-out images.
+        labels: (n,), an image of every class.
+
+    >>> teacher_margins(torch.tensor([[0.8, 0.2], [0.4, 0.6]]), torch.tensor([0, 1]))
+    tensor([0.6000, 0.2000])
+    """
+    m = probabilities.shape[1]
+    checks.row_stochastic("probabilities", probabilities, m, len(labels))
+    one_hot = torch.nn.functional.one_hot(labels, m).to(probabilities)
+    checks.positive("labels' class counts", one_hot.sum(0))
+    own = (one_hot * probabilities).sum(1)
+    margin = own - (1 - own) / (m - 1)  # the others sum to 1 - own
+    return (one_hot * margin[:, None]).sum(0) / one_hot.sum(0)
+
+
+def ada_alpha(
+    teacher: nn.Module, student: nn.Module, splits: Splits, *, config: TrainConfig, **how: object
+) -> History:
+    """Standard distillation that trusts the teacher class by class: ``w_y = max(0, g_y)``.
+
+    Targets ``w_y p + (1 - w_y) one_hot(y)``, with g of `teacher_margins` on held-out images.
+
+    Source: Lukasik et al., Teacher's pet, 2021; **[reading]**.
+    """
+    trust = _margins(teacher, splits).clamp_min(0)
+    return distill(teacher, student, splits, STANDARD, mix=trust, config=config, **how)
+
+
+def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
+    """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
+
+    Args:
+        logits, targets: (B, m).
+        margins: (m,), g; 0 gives plain cross-entropy.
+
+    >>> adaptive_margin_loss(torch.zeros(1, 2), torch.eye(2)[:1], torch.tensor([1.0, 0.0]))
+    tensor(1.3133)
+    """
+    losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
+    return (targets * losses).sum(1).mean()
+
+
+def _log_sum_of_others(logits: Tensor) -> Tensor:
+    """``log sum_{j != y} exp(f_j)`` for every y: (B, m); nothing cancels, however large f is."""
+    largest, top = logits.max(1, keepdim=True)
+    is_top = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, True)
+    rest = logits.masked_fill(is_top, -torch.inf)
+    shares = (rest - largest).exp()  # of the largest one; 0 in its own place
+    with_top = largest + torch.log1p((shares.sum(1, keepdim=True) - shares).clamp_min(0))
+    return torch.where(is_top, torch.logsumexp(rest, 1, keepdim=True), with_top)
+
+
+def ada_margin(
+    teacher: nn.Module, student: nn.Module, splits: Splits, *, config: TrainConfig, **how: object
+) -> History:
+    """Standard distillation with `adaptive_margin_loss`, g of `teacher_margins`.
+
+    Source: Lukasik et al., Teacher's pet, 2021; **[reading]**.
+    """
+    margins = _margins(teacher, splits)
+
+    def loss(logits: Tensor, targets: Tensor, _class_weights: Tensor) -> Tensor:
+        return adaptive_margin_loss(logits, targets, margins.to(logits))
+
+    return distill(teacher, student, splits, STANDARD, loss=loss, config=config, **how)
+
+
+def _margins(teacher: nn.Module, splits: Splits) -> Tensor:
+    probabilities = torch.softmax(predict(teacher, splits.heldout), 1)
+    return teacher_margins(probabilities, splits.heldout.labels.to(probabilities.device))

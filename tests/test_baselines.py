@@ -1,0 +1,239 @@
+"""The baselines: their losses by hand and derived again, their limits, and that they train."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from rdlite import baselines, data, models
+from rdlite.distillation import distill, predict
+from rdlite.metrics import per_class_accuracy
+from rdlite.objectives import STANDARD, margin_loss
+from rdlite.training import TrainConfig, fit
+
+PROPERTY = settings(max_examples=30, deadline=None, derandomize=True)
+CONFIG = TrainConfig(epochs=2, batch_size=16)
+
+
+def drawn(n, m, seed, scale=1.0):
+    return scale * torch.randn(n, m, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return data.load(imbalance=10, head=40, heldout=20, size=14)
+
+
+def network(seed=0, name="cnn-4"):
+    return models.create(name, num_classes=10, in_channels=1, seed=seed)
+
+
+def weights_of(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def test_logit_adjustment_is_the_margin_loss_with_inverse_prior(splits):
+    """Menon et al.: cross-entropy of f + log pi. The objective's own weights give just that."""
+    prior = splits.train.class_counts / len(splits.train)
+    f, labels = drawn(6, 10, seed=0).float(), torch.arange(6)
+    expected = F.cross_entropy(f + prior.log(), labels)
+    torch.testing.assert_close(margin_loss(f, torch.eye(10)[labels], 1 / prior), expected)
+
+    ours, theirs = network(), network()
+    history = baselines.logit_adjusted(ours, splits, config=CONFIG)
+    one_over_prior = (1 / prior / (1 / prior).mean()).double()
+    torch.testing.assert_close(history.class_weights[-1], one_over_prior, rtol=1e-5, atol=0)
+
+    def loss(logits, targets, _weights):
+        return F.cross_entropy(logits + prior.log(), targets)
+
+    fit(theirs, splits.train, STANDARD, heldout=splits.heldout, config=CONFIG, loss=loss)
+    torch.testing.assert_close(weights_of(ours), weights_of(theirs), rtol=1e-3, atol=1e-4)
+
+
+def test_post_hoc_logit_adjustment_predicts_with_f_minus_log_prior(splits):
+    net = network()
+    history = baselines.post_hoc_logit_adjusted(net, splits, config=CONFIG)
+    prior = splits.train.class_counts / len(splits.train)
+    expected = predict(net, splits.heldout) - prior.log()
+    torch.testing.assert_close(predict(history.scorer, splits.heldout), expected)
+
+
+def test_group_dro_by_hand():
+    """Two images of class 0 and one of class 1, class 2 absent; step size log 2 / log 3."""
+    player = baselines.GroupDRO(3, step_size=math.log(2) / math.log(3))
+    f = torch.zeros(3, 3)
+    loss = player(f, torch.eye(3)[[0, 0, 1]], None)
+    # each present class has risk log 3, so its multiplier doubles against the absent one's
+    torch.testing.assert_close(player.multipliers, torch.tensor([0.4, 0.4, 0.2]))
+    assert float(loss) == pytest.approx(0.8 * math.log(3), rel=1e-6)
+
+
+def test_group_dro_is_the_weighted_sum_of_the_batch_s_class_means():
+    player = baselines.GroupDRO(4, step_size=0.0)  # multipliers stay 1/4
+    f, labels = drawn(12, 4, seed=1).float(), torch.arange(12) % 3
+    loss = player(f, torch.eye(4)[labels], None)
+    means = [F.cross_entropy(f[labels == y], labels[labels == y]) for y in range(3)]
+    torch.testing.assert_close(loss, sum(means) / 4)
+
+
+def test_group_dro_does_not_forget_an_absent_class_faster_than_a_present_easy_one():
+    player = baselines.GroupDRO(3, step_size=0.5)
+    easy = torch.tensor([[9.0, 0.0, 0.0]])
+    for _ in range(50):
+        player(easy, torch.eye(3)[[0]], None)  # class 0 is right, 1 and 2 are absent
+    q = player.multipliers
+    assert torch.allclose(q, torch.full((3,), 1 / 3), atol=0.01) and q.sum() == pytest.approx(1)
+
+
+def test_group_dro_trains_and_its_player_moves(splits, monkeypatch):
+    players = []
+    original = baselines.GroupDRO.__init__
+    monkeypatch.setattr(
+        baselines.GroupDRO, "__init__", lambda s, *a: (original(s, *a), players.append(s))[0]
+    )
+    before, net = weights_of(network()), network()
+    baselines.group_dro(net, splits, step_size=0.1, config=CONFIG)
+    assert not torch.equal(weights_of(net), before)
+    q = players[0].multipliers
+    assert q.sum() == pytest.approx(1, abs=1e-5) and q.std() > 0.01
+
+
+def test_post_shift_with_equal_weights_changes_nothing():
+    f, labels = drawn(200, 4, seed=2), torch.arange(200) % 4
+    perfect = torch.eye(4)[labels]
+    assert torch.equal(baselines.post_shift(perfect, labels), torch.full((4,), 0.25).double())
+    shifted = (f + torch.full((4,), 0.25).log()).argmax(1)
+    assert torch.equal(shifted, f.argmax(1))
+
+
+def test_post_shift_lifts_the_worst_class_of_a_biased_scorer():
+    labels = torch.arange(400) % 4
+    f = drawn(400, 4, seed=3) + 2.0 * torch.eye(4)[labels] + torch.tensor([3.0, 0.0, 0.0, 0.0])
+    before = per_class_accuracy(f.argmax(1), labels, 4).min()
+    c = baselines.post_shift(f, labels)
+    after = per_class_accuracy((f + c.log()).argmax(1), labels, 4).min()
+    assert before < 0.3 and after > 0.7 and c.argmin() == 0
+
+
+def test_post_shift_finds_what_a_search_finds():
+    """Two classes: the best threshold by trying all of them."""
+    labels = torch.arange(300) % 2
+    f = drawn(300, 2, seed=4) + 1.5 * torch.eye(2)[labels] + torch.tensor([1.0, 0.0])
+    margin = f[:, 0] - f[:, 1]
+    worst = max(
+        min(
+            float((margin[labels == 0] > t).double().mean()),
+            float((margin[labels == 1] <= t).double().mean()),
+        )
+        for t in margin.tolist()
+    )
+    c = baselines.post_shift(f, labels)
+    found = per_class_accuracy((f + c.log()).argmax(1), labels, 2).min()
+    assert float(found) >= worst - 0.02
+
+
+def test_post_shifted_predicts_with_f_plus_log_c(splits):
+    net = network()
+    history = fit(net, splits.train, STANDARD, heldout=splits.heldout, config=CONFIG)
+    f = predict(net, splits.heldout)
+    c = baselines.post_shift(f, splits.heldout.labels)
+    scorer = baselines.post_shifted(history, splits).scorer
+    torch.testing.assert_close(predict(scorer, splits.heldout), f + c.log().float())
+
+
+def test_teacher_margins_by_hand():
+    p = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.0, 1.0, 0.0], [0.5, 0.25, 0.25]])
+    g = baselines.teacher_margins(p, torch.tensor([0, 2, 1, 0]))
+    # class 0: (0.6 - 0.2 + 0.5 - 0.25) / 2; class 1: 1; class 2: 0.6 - 0.2
+    torch.testing.assert_close(g, torch.tensor([0.325, 1.0, 0.4]))
+
+
+@pytest.mark.parametrize(("trust", "mix"), [(1.0, 1.0), (0.0, 0.0)])
+def test_ada_alpha_with_w_1_is_kd_and_with_w_0_is_training_on_labels(
+    splits, monkeypatch, trust, mix
+):
+    monkeypatch.setattr(baselines, "_margins", lambda *_: torch.full((10,), trust))
+    ours, theirs, teacher = network(1), network(1), network(2, "cnn-8")
+    baselines.ada_alpha(teacher, ours, splits, config=CONFIG)
+    if trust:
+        distill(teacher, theirs, splits, STANDARD, mix=mix, config=CONFIG)
+    else:
+        fit(theirs, splits.train, STANDARD, heldout=splits.heldout, config=CONFIG)
+    torch.testing.assert_close(weights_of(ours), weights_of(theirs), rtol=0, atol=0)
+
+
+def test_ada_alpha_trusts_by_class(splits, monkeypatch):
+    given = {}
+    monkeypatch.setattr(baselines, "distill", lambda *_, **how: given.update(how))
+    teacher = network(2, "cnn-8")
+    baselines.ada_alpha(teacher, network(1), splits, config=CONFIG, temperature=2.0)
+    p = torch.softmax(predict(teacher, splits.heldout), 1)
+    expected = baselines.teacher_margins(p, splits.heldout.labels).clamp_min(0)
+    assert torch.equal(given["mix"], expected) and given["temperature"] == 2.0
+
+
+@PROPERTY
+@given(st.integers(0, 10**6), st.integers(2, 7))
+def test_the_adaptive_margin_loss_is_its_definition(seed, m):
+    f, p, g = drawn(5, m, seed), torch.softmax(drawn(5, m, seed + 1), 1), drawn(1, m, seed + 2)[0]
+    total = 0.0
+    for b in range(5):
+        for y in range(m):
+            others = sum(math.exp(g[y] - (f[b, y] - f[b, j])) for j in range(m) if j != y)
+            total += float(p[b, y]) * math.log1p(others)
+    assert float(baselines.adaptive_margin_loss(f, p, g)) == pytest.approx(total / 5, rel=1e-9)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6), st.integers(2, 7))
+def test_without_margins_it_is_cross_entropy_in_value_and_gradient(seed, m):
+    p = torch.softmax(drawn(5, m, seed), 1)
+    first = drawn(5, m, seed + 1, scale=4.0).requires_grad_()
+    second = first.detach().clone().requires_grad_()
+    ours = baselines.adaptive_margin_loss(first, p, torch.zeros(m))
+    theirs = F.cross_entropy(second, p)
+    ours.backward()
+    theirs.backward()
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(first.grad, second.grad)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_the_adaptive_margin_loss_takes_huge_logits(size):
+    f = torch.tensor([[size, 0.0, -size], [0.0, size, size]], requires_grad=True)
+    targets = torch.eye(3)[[0, 1]]
+    loss = baselines.adaptive_margin_loss(f, targets, torch.tensor([0.5, 0.5, 0.0]))
+    loss.backward()
+    # the first image is right by far; the second is a tie of two, with margin 0.5
+    assert loss.item() == pytest.approx(math.log1p(math.exp(0.5)) / 2, rel=1e-5)
+    assert torch.isfinite(f.grad).all()
+
+
+def test_ada_margin_trains_the_student_and_leaves_the_teacher(splits):
+    teacher, student = network(2, "cnn-8"), network(1)
+    before, first = weights_of(teacher), weights_of(student)
+    baselines.ada_margin(teacher, student, splits, config=CONFIG)
+    assert torch.equal(weights_of(teacher), before)
+    assert not torch.equal(weights_of(student), first)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: baselines.GroupDRO(2, step_size=-1.0), "step_size"),
+        (lambda: baselines.GroupDRO(1), "num_classes"),
+        (lambda: baselines.post_shift(torch.eye(3)[:2], torch.tensor([0, 1])), "labels"),
+        (lambda: baselines.post_shift(torch.eye(2), torch.tensor([0, 1]), rounds=0), "rounds"),
+        (
+            lambda: baselines.teacher_margins(torch.ones(2, 2), torch.tensor([0, 1])),
+            "probabilities",
+        ),
+    ],
+)
+def test_a_bad_argument_is_named(call, name):
+    with pytest.raises(ValueError, match=name):
+        call()
