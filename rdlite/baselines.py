@@ -55,22 +55,26 @@ def post_hoc_logit_adjusted(model: nn.Module, splits: Splits, *, config: TrainCo
 class GroupDRO:
     """The loss of group DRO with the classes as groups: a player that moves at every batch.
 
-    Its multipliers q belong to the classes. On each batch those of the classes *present* grow with
-    the class's mean loss, ``q_y <- q_y exp(step_size R_y)``, all are renormalised, and the loss is
-    ``sum_y q_y R_y`` over the classes present. No margin, no held-out set.
+    Its multipliers q belong to the classes. On each batch the classes *present* share out among
+    themselves what they had, in the proportion ``q_y exp(step_size R_y)`` with R_y the class's mean
+    loss, and the loss is ``sum_y q_y R_y`` over them. An absent class keeps its q: with a risk of 0
+    it would lose it by renormalisation alone. No margin, no held-out set.
 
-    Source: Sagawa et al., Distributionally robust neural networks for group shifts, ICLR 2020. That
-    an absent class keeps its q before the renormalisation is our reading.
+    Source: Sagawa et al., Distributionally robust neural networks for group shifts, ICLR 2020;
+    that only the classes present are updated is our reading.
 
     Args:
         num_classes: m.
         step_size: of q, at every batch.
 
-    >>> player = GroupDRO(2, step_size=1.0)
-    >>> player(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), None)  # class 1 is absent
-    tensor(0.4621)
-    >>> player.multipliers  # exp(log 2) against 1
-    tensor([0.6667, 0.3333])
+    Example: class 2 is absent; class 0 costs log 3 and class 1 nearly nothing.
+
+    >>> player = GroupDRO(3, step_size=1.0)
+    >>> logits = torch.tensor([[0.0, 0.0, 0.0], [0.0, 99.0, 0.0]])
+    >>> player(logits, torch.eye(3)[:2], None)  # q_0 = 1/2, times log 3
+    tensor(0.5493)
+    >>> player.multipliers  # 2/3 shared out as 3 : 1
+    tensor([0.5000, 0.1667, 0.3333])
     """
 
     def __init__(self, num_classes: int, step_size: float = 0.01) -> None:
@@ -82,8 +86,10 @@ class GroupDRO:
         mass = targets.sum(0)  # images of each class in the batch
         loss = -(targets * torch.log_softmax(logits, 1)).sum(0)
         risks = loss / mass.clamp_min(1e-12)  # (m,), 0 for a class that is absent
-        grown = self.multipliers.to(logits.device).log() + self.step_size * risks.detach()
-        self.multipliers = torch.softmax(grown, 0)
+        q, present = self.multipliers.to(logits.device), mass > 0
+        grown = torch.log(q) + self.step_size * risks.detach()
+        shares = torch.softmax(grown.where(present, -torch.inf), 0)  # 0 for a class that is absent
+        self.multipliers = torch.where(present, shares * q[present].sum(), q)
         return (self.multipliers * risks).sum()
 
 

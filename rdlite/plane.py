@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rdlite import checks
-from rdlite.theory import Population, _float64
+from rdlite.population import Population, float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class GaussianMixture:
     prior: Tensor
 
     def __post_init__(self) -> None:
-        means, scale, prior = _float64(self.means), _float64(self.scale), _float64(self.prior)
+        means, scale, prior = float64(self.means), float64(self.scale), float64(self.prior)
         checks.require(
             means.ndim == 2 and means.shape[0] >= 2 and means.shape[1] == 2,
             f"means must have shape (m, 2) with m >= 2 classes, got {tuple(means.shape)}",
@@ -65,7 +65,7 @@ class GaussianMixture:
         """
         checks.number("imbalance", imbalance, low=1)
         checks.number("scale", scale, low=0, above=True)
-        prior = _float64([imbalance, math.sqrt(imbalance), 1.0])
+        prior = float64([imbalance, math.sqrt(imbalance), 1.0])
         means = [[-1.4, 0.0], [1.4, 0.0], [0.0, 1.0]]
         return cls(means, [scale] * 3, prior / prior.sum())
 
@@ -137,7 +137,7 @@ class GaussianMixture:
 
     def _log_joint(self, points: Tensor) -> Tensor:
         """(n, m): log of prior times normal density."""
-        points = _float64(points)
+        points = float64(points)
         checks.require(
             points.ndim == 2 and points.shape[1] == 2,
             f"points must have shape (n, 2), got {tuple(points.shape)}",

@@ -1,4 +1,4 @@
-"""Figures of images, labels and single classes, notebook 01: an axes in, the same axes out."""
+"""Figures of images, single classes and short curves, notebooks 01 and 02: ax in, ax out."""
 
 from __future__ import annotations
 
@@ -150,6 +150,25 @@ def curves(
         ax.loglog(x, y, style, color=colour, label=name)
     ax.minorticks_off()
     ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(frameon=False)
+    return ax
+
+
+def lines(
+    x: Sequence[float],
+    values: Mapping[str, Sequence[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    marked: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Up to four named lines over the same x; colour, dashes and (if ``marked``) markers differ."""
+    ax = _axes(ax, 6.4, 3.4)
+    styles = ((GREY, ":", "D"), (BLUE, "--", "s"), (ORANGE, "-", "o"), (GREEN, "-.", "^"))
+    for (name, y), (colour, dashes, marker) in zip(values.items(), styles, strict=False):
+        ax.plot(x, y, dashes, color=colour, marker=marker if marked else "", label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
     return ax

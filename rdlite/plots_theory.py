@@ -35,7 +35,8 @@ def samples(mixture: GaussianMixture, n: int, *, seed: int, ax: Axes | None = No
     for y, (colour, marker) in enumerate(CLASS_STYLES):
         own = points[labels == y]
         label = f"class {y}: prior {float(mixture.prior[y]):.3f}"
-        ax.scatter(*own.T, 18, colour, marker, alpha=0.7, linewidths=0, label=label)
+        style = {"s": 18, "color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0}
+        ax.scatter(*own.T, label=label, **style)
         centre, spread = mixture.means[y], float(mixture.scale[y])
         ax.add_patch(plt.Circle(centre, spread, fill=False, color=GREY, linestyle=":"))
         ax.plot(*centre, "x", color="black")
@@ -119,8 +120,9 @@ def profiles(
     top = 1.08 * float(true.max())
     for name, p in teachers.items():
         ratio = p[:, y] / (weights @ p[:, y])
-        ax.scatter(true, ratio, 4 + 4e3 * weights, TEACHER_COLOURS[name], OBJECTIVE_MARKERS[name],
-                   alpha=0.6, linewidths=0, label=f"{name} teacher")  # fmt: skip
+        style = {"color": TEACHER_COLOURS[name], "marker": OBJECTIVE_MARKERS[name], "alpha": 0.6}
+        area = 4 + 4e3 * weights
+        ax.scatter(true, ratio, area, linewidths=0, label=f"{name} teacher", **style)
         top = max(top, 1.08 * float(ratio.max()))
     ax.axline((0, 0), slope=1, color=GREY, linestyle=":", zorder=0)
     ax.annotate("right profile", (0.8 * float(true.max()), 0.8 * float(true.max())), color=GREY,
@@ -138,7 +140,8 @@ def bound(rows: Sequence[tuple[str, float, float]], ax: Axes | None = None) -> A
     ax = _axes(ax)
     for family, (colour, marker, _) in FAMILY_STYLES.items():
         own = [(limit, gap) for name, limit, gap in rows if name == family]
-        ax.scatter(*zip(*own, strict=True), 40, colour, marker, alpha=0.8, label=family)
+        style = {"s": 40, "color": colour, "marker": marker, "alpha": 0.8}
+        ax.scatter(*zip(*own, strict=True), label=family, **style)
     top = 1.05 * max(limit for _, limit, _ in rows)
     ax.plot([0, top], [0, top], color=GREY, linestyle=":")
     ax.fill_between([0, top], [0, top], top, color=GREY, alpha=0.12, linewidth=0)
@@ -156,7 +159,8 @@ def students(
     ax = _axes(ax)
     for family, (colour, marker, _) in FAMILY_STYLES.items():
         own = [(gap, risk) for name, gap, risk in rows if name == family]
-        ax.scatter(*zip(*own, strict=True), 40, colour, marker, alpha=0.8, label=family)
+        style = {"s": 40, "color": colour, "marker": marker, "alpha": 0.8}
+        ax.scatter(*zip(*own, strict=True), label=family, **style)
     ax.axhline(optimum, color="black", linestyle=":", linewidth=1)
     ax.annotate(r"taught by $\eta$ itself", (0.99, optimum), xycoords=("axes fraction", "data"),
                 xytext=(0, 4), textcoords="offset points", ha="right")  # fmt: skip

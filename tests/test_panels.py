@@ -10,12 +10,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.axis import Axis
+from matplotlib.legend import Legend
 
-from rdlite import panels
+from rdlite.distortions import STRENGTHS
 from rdlite.frontier import train_frontier
 from rdlite.objectives import ROBUST
-from rdlite.panel_base import REMEMBERED, Panel, dropdown, slider, table
-from rdlite.panels import ALPHAS, STRENGTHS, ClassWeightPanel, PlanePanel, TeacherPanel, distort
+from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
+from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider, table
+from rdlite.panels.plane import ALPHAS
 from rdlite.plane import GaussianMixture
 from rdlite.theory import Population, add_noise, bias, temper
 
@@ -111,6 +114,14 @@ CONTROLS = [
     ("weights on the plane", {}, {"right": 0.1}),
     ("weights on the plane", {}, {"top": 0.1}),
 ]
+
+
+CHEAP = {
+    "plane": "alpha",
+    "teacher": "strength",
+    "weights": "cat",
+    "weights on the plane": "left",
+}  # a control that answers from results at hand
 
 
 @pytest.mark.parametrize(("name", "start", "change"), CONTROLS)
@@ -215,6 +226,26 @@ def test_a_hundred_moves_leave_no_open_figure_and_a_bounded_memory():
     assert panel.numbers.value == str(119**2)
 
 
+@pytest.mark.parametrize("name", ["plane", "teacher", "weights on the plane"])
+def test_a_long_session_has_bounded_memory_and_artists_and_no_open_figure(made, name):
+    panel, random = made[name], np.random.default_rng(0)
+
+    def sizes():
+        _, figure, _, _ = panel._pictures.kept
+        return [len(ax.get_children()) for ax in figure.axes] + [len(figure.texts)]
+
+    before = sizes()
+    for move in range(60):
+        for key in panel.state if move % 20 == 0 else [CHEAP[name]]:
+            options = panel.controls[key].options
+            panel.controls[key].value = options[random.integers(len(options))][1]
+            assert panel.picture.value
+    panel.reset()
+    assert len(panel._results) <= REMEMBERED
+    assert sizes() == before
+    assert plt.get_fignums() == []
+
+
 def test_a_state_seen_before_is_not_computed_again():
     panel = Small()
     for x in (3, 4, 3, 4):
@@ -230,6 +261,56 @@ def test_figures_are_unknown_to_pyplot_and_show_the_present_picture(made, name):
     assert figure is not panel.figure()
     assert figure._repr_png_() == panel.picture.value
     assert " at 0x" not in repr(figure)
+
+
+@pytest.mark.parametrize(("name", "start", "change"), CONTROLS)
+def test_a_moved_picture_is_to_the_pixel_the_one_drawn_afresh(made, name, start, change):
+    panel = made[name]
+    panel.state = start
+    panel.state = change
+    assert panel.figure()._repr_png_() == panel.picture.value
+    panel.reset()
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_where_only_what_moves_is_drawn_axes_and_legends_are_not(made, name, monkeypatch):
+    panel, drawn = made[name], []
+    monkeypatch.setattr(Legend, "draw", lambda *_: drawn.append("legend"))
+    monkeypatch.setattr(Axis, "draw", lambda *_, **__: drawn.append("axis"))
+    values = [value for _, value in panel.controls[CHEAP[name]].options]
+    panel.controls[CHEAP[name]].value = values[1]
+    assert panel.state[CHEAP[name]] == values[1] != panel.default[CHEAP[name]] and not drawn
+    panel.reset()
+
+
+def test_a_panel_may_be_drawn_afresh_every_time():
+    panel, other = Small(), Small()  # its `draw` returns None
+    for x in (50, 90):
+        panel.state = other.state = {"x": x}
+        assert panel.picture.value == panel.figure()._repr_png_() == other.picture.value
+
+
+def test_after_forgetting_nothing_of_the_old_picture_is_left():
+    panel = weight_panel()
+    before = panel.picture.value
+    panel.class_counts = [7, 7, 7]  # written under the axis, which stays in every move
+    panel.forget()
+    panel.refresh()
+    assert before != panel.picture.value == panel.figure()._repr_png_()
+
+
+def test_an_error_between_two_pictures_leaves_no_trace():
+    panel = weight_panel()
+    panel.state = {"cat": 0.5}
+    expected = shown(panel)
+    panel.reset()
+    panel._results.clear()
+    panel.compute, compute = lambda state: 1 / 0, panel.compute
+    panel.state = {"cat": 0.1}
+    assert "ZeroDivisionError" in panel.numbers.value
+    panel.compute = compute
+    panel.state = {"cat": 0.5}
+    assert shown(panel) == expected
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -315,26 +396,8 @@ def test_strength_waits_for_a_distorted_teacher(made):
     panel.reset()
 
 
-def test_distort_is_the_distortion_of_its_name():
-    population = Population.random(20, 4)
-    eta, prior = population.eta, population.prior
-    rarest = torch.ones(4, dtype=torch.float64)
-    rarest[prior.argmin()] = np.exp(0.7)
-    expected = {
-        "none": eta,
-        "temperature": temper(eta, float(np.exp(0.7))),
-        "rare": bias(eta, rarest),
-        "noise": add_noise(eta, 0.7, 3),
-    }
-    for kind, p in expected.items():
-        assert torch.allclose(distort(eta, prior, kind, 0.7, seed=3), p, atol=1e-14)
-        assert torch.allclose(distort(eta, prior, kind, 0.0, seed=3), eta, atol=1e-14)
-    with pytest.raises(ValueError, match="kind must be one of"):
-        distort(eta, prior, "nosie", 0.7)
-
-
 def test_a_teacher_that_the_computation_refuses_is_reported(monkeypatch):
-    monkeypatch.setattr(panels, "distort", lambda p, *_: p * 2)
+    monkeypatch.setattr("rdlite.panels.teacher.distort", lambda p, *_: p * 2)
     panel = TeacherPanel()
     panel.state = {"teacher": "noise"}
     assert 'role="alert"' in panel.numbers.value

@@ -78,6 +78,17 @@ def test_curves_are_logarithmic_and_named(ax):
     assert [line.get_ydata().tolist() for line in ax.lines] == [[1, 2], [2, 4]]
 
 
+def test_lines_differ_in_colour_and_dashes(ax):
+    values = {"a": [1, 2], "b": [2, 4], "c": [0, 1]}
+    result = plots_data.lines([1, 4], values, xlabel="T", ylabel="y", marked=True, ax=ax)
+    assert result is ax and words(ax.get_legend().texts) == ["a", "b", "c"]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[1, 2], [2, 4], [0, 1]]
+    for look in ("color", "linestyle", "marker"):
+        assert len({plt.getp(line, look) for line in ax.lines}) == 3
+    bare = plots_data.lines([1, 4], values, xlabel="T", ylabel="y")
+    assert {line.get_marker() for line in bare.lines} == {""}
+
+
 def test_a_new_figure_is_made_where_no_axes_come(splits):
     assert plots_data.examples(splits.heldout).figure is not None
     assert plots_data.shares_of_classes({"p": torch.ones(2) / 2}, ["a", "b"]).figure is not None

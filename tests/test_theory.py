@@ -13,9 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rdlite.distortions import distort
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
 from rdlite.plane import GaussianMixture
-from rdlite.theory import Population, _Game, add_noise, bias, hedge_curve, regret_bound, temper
+from rdlite.theory import Population, add_noise, bias, hedge_curve, regret_bound, temper
 
 SEEDS = range(4)
 CHECKED = settings(max_examples=15, deadline=None, derandomize=True)
@@ -138,7 +139,7 @@ def test_bayes_is_finite_where_eta_is_zero():
 @pytest.mark.parametrize("bound", [2.0, 30.0])
 def test_the_slope_of_the_risks_in_the_multipliers_equals_finite_differences(bound):
     population = Population.random(10, 3, 1, sharpness=4.0)
-    game = _Game(population, Objective(0.6), population.eta, math.exp(-bound))
+    game = population.game(Objective(0.6), loss_bound=bound)
     lagrange = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
     _, _, slope = game.respond(lagrange)
     for move in ([1.0, -1.0, 0.0], [0.0, 1.0, -1.0]):
@@ -284,7 +285,7 @@ def test_a_class_without_overlap_costs_nothing_and_is_solved():
 
 def test_solve_says_so_when_it_cannot_prove_its_answer(monkeypatch):
     start = torch.full((4,), 0.25, dtype=torch.float64)
-    monkeypatch.setattr("rdlite.theory._Game.maximise", lambda self: start)
+    monkeypatch.setattr("rdlite.game.Game.maximise", lambda self: start)
     with pytest.raises(RuntimeError, match="nats from the optimum"):
         Population.random(10, 4).solve(ROBUST)
 
@@ -388,6 +389,24 @@ def test_distortions_have_their_hand_values():
     assert float(odds.std()) == pytest.approx(0.5 * math.sqrt(2), abs=0.03)
     assert torch.equal(add_noise(p, 1.0, 7), add_noise(p, 1.0, 7))
     assert not torch.equal(add_noise(p, 1.0, 7), add_noise(p, 1.0, 8))
+
+
+def test_distort_is_the_distortion_of_its_name():
+    population = Population.random(20, 4)
+    eta, prior = population.eta, population.prior
+    rarest = torch.ones(4, dtype=torch.float64)
+    rarest[prior.argmin()] = np.exp(0.7)
+    expected = {
+        "none": eta,
+        "temperature": temper(eta, float(np.exp(0.7))),
+        "rare": bias(eta, rarest),
+        "noise": add_noise(eta, 0.7, 3),
+    }
+    for kind, p in expected.items():
+        assert torch.allclose(distort(eta, prior, kind, 0.7, seed=3), p, atol=1e-14)
+        assert torch.allclose(distort(eta, prior, kind, 0.0, seed=3), eta, atol=1e-14)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        distort(eta, prior, "nosie", 0.7)
 
 
 # The Hedge game, eqs (6) and (9)

@@ -7,30 +7,19 @@ one Image widget, so plain Python can read it and nothing piles up.
 from __future__ import annotations
 
 import html
-import io
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
 from rdlite import checks
-from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
+from rdlite.panels.picture import Picture, Update
+from rdlite.plots import ORANGE
 
-DPI = 100  # pixels an inch, of every picture
 REMEMBERED = 64  # results a panel keeps
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
-CLASS_MARKERS = ("o", "s", "^", "D")
-VIEW = (-3.6, 3.6, -2.6, 3.4)  # the part of the plane that is drawn: x from, to, y from, to
 
 
 class Panel(widgets.VBox):
@@ -75,6 +64,7 @@ class Panel(widgets.VBox):
         self.controls = dict(controls)
         self.size = size
         self._results: OrderedDict[Hashable, Any] = OrderedDict()
+        self._pictures = Picture(size, self.draw)
         self._quiet = False
         self.numbers = widgets.HTML()
         width = widgets.Layout(width=f"{size[0]}px", max_width="100%", flex="0 0 auto")
@@ -106,9 +96,19 @@ class Panel(widgets.VBox):
         """The answer's numbers as HTML; text that came from outside is escaped, see `table`."""
         raise NotImplementedError
 
-    def draw(self, figure: Figure, result: Any) -> None:
-        """The answer's picture, in an empty figure of the panel's size."""
+    def draw(self, figure: Figure, result: Any) -> Update | None:
+        """The answer's picture, in an empty figure of the panel's size.
+
+        Returns:
+            None, or what makes a slider fast: a function that turns this picture into that of
+            another result of the same `scene`, and returns every artist that can differ between
+            the two or lies over one that can. The others are drawn only once.
+        """
         raise NotImplementedError
+
+    def scene(self, state: dict[str, Any]) -> Hashable:
+        """What axes and legends depend on: where it differs, the picture is drawn afresh."""
+        return None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -149,18 +149,23 @@ class Panel(widgets.VBox):
         try:
             self.render(self.result())
         except Exception as error:
-            self.numbers.value = (
-                f'<div role="alert" style="border: 2px solid {ORANGE}; padding: 6px">'
-                f"<b>{type(error).__name__}</b>: {html.escape(str(error))}</div>"
-            )
-            self.picture.value = b""
-            self.picture.layout.display = "none"
+            self.show_error(error)
+
+    def show_error(self, error: BaseException) -> None:
+        """The error instead of the numbers and the picture."""
+        self.numbers.value = (
+            f'<div role="alert" style="border: 2px solid {ORANGE}; padding: 6px">'
+            f"<b>{type(error).__name__}</b>: {html.escape(str(error))}</div>"
+        )
+        self.picture.value = b""
+        self.picture.layout.display = "none"
 
     def render(self, result: Any) -> None:
         """Put an answer into `numbers` and `picture`."""
+        scene = self.scene(self.state)
         shown = self.remember(
             ("shown", *self.state.values()),
-            lambda: (self.describe(result), self._figure(result)._repr_png_()),
+            lambda: (self.describe(result), self._pictures.png(result, scene)),
         )
         self.numbers.value, self.picture.value = shown
         self.picture.layout.display = None
@@ -172,7 +177,7 @@ class Panel(widgets.VBox):
 
     def figure(self) -> Figure:
         """The present picture as a figure of its own, for readers with no kernel."""
-        return self._figure(self.result())
+        return self._pictures.figure(self.result())
 
     def remember(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What ``make()`` gave for this key; the last 64 keys used are kept."""
@@ -183,23 +188,13 @@ class Panel(widgets.VBox):
             self._results.popitem(last=False)
         return self._results[key]
 
-    def _figure(self, result: Any) -> Figure:
-        figure = StaticFigure(figsize=(self.size[0] / DPI, self.size[1] / DPI), dpi=DPI)
-        FigureCanvasAgg(figure)
-        self.draw(figure, result)
-        return figure
+    def forget(self) -> None:
+        """Compute and draw anew from now on, because the panel's data have changed."""
+        self._results.clear()
+        self._pictures.forget()
 
     def __repr__(self) -> str:  # the same in every run, unlike the widget's own
         return f"{type(self).__name__}({self.state!r})"
-
-
-class StaticFigure(Figure):
-    """A figure that pyplot does not know, which still shows as a cell's output."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.canvas.print_png(buffer, pil_kwargs={"compress_level": 1})  # fast
-        return buffer.getvalue()
 
 
 def slider(
@@ -250,107 +245,3 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], worst: int) -> s
             texts = [f"<b>{text}</b>" for text in [f"{texts[0]} ★", *texts[1:]]]
         lines.append("".join(cell.format("td", "right", text) for text in texts))
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def plain(name: str, longest: int = 14) -> str:
-    """A class name for a figure: shortened, and a dollar does not start a formula.
-
-    >>> plain("a very long class name"), plain("$5")
-    ('a very long c…', '\\\\$5')
-    """
-    short = name if len(name) <= longest else name[: longest - 1] + "…"
-    return short.replace("$", r"\$")
-
-
-def draw_maps(
-    ax: Axes,
-    maps: Mapping[str, np.ndarray],
-    grid: np.ndarray,
-    centres: np.ndarray,
-    names: Sequence[str],
-) -> float:
-    """Which class is predicted where: maps side by side, each name at its class's centre.
-
-    One axes and one image for all of them, without ticks, because those take longest to draw.
-
-    Args:
-        ax: where to draw, in the plane's unit.
-        maps: title -> (r, r) classes, at most four, a row for each y.
-        grid: (r * r, 2), the centres of the cells, x first, as `GaussianMixture.on_grid`.
-        centres: (m, 2), where to write the names.
-        names: m names.
-
-    Returns:
-        How far each map lies to the right of the one before.
-    """
-    side = math.isqrt(len(grid))
-    across, up = grid[:side, 0], grid[::side, 1]
-    cell, height = across[1] - across[0], up[1] - up[0]
-    columns = (across > VIEW[0]) & (across < VIEW[1])
-    rows = (up > VIEW[2]) & (up < VIEW[3])
-    pale = 0.45 + 0.55 * np.array([to_rgb(colour) for colour in CLASS_COLOURS])
-    gap = np.ones((rows.sum(), 5, 3))
-    parts = [part for square in maps.values() for part in (pale[square[rows][:, columns]], gap)]
-    image = np.concatenate(parts[:-1], 1)
-    left, bottom, top = across[columns][0] - cell / 2, up[rows][0] - height / 2, up[rows][-1]
-    extent = (left, left + cell * image.shape[1], bottom, top + height / 2)
-    ax.imshow(image, origin="lower", extent=extent, aspect="auto")
-    step = cell * (columns.sum() + 5)
-    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
-    for k, title in enumerate(maps):
-        ax.text(k * step, extent[3] + 0.15, title, ha="center", fontsize=10)
-        for (x, y), name in zip(centres, names, strict=True):
-            at = {"ha": "center", "va": "center"}
-            ax.text(x + k * step, y, plain(name), fontsize=9, bbox=box, **at)
-    ax.set_axis_off()
-    return step
-
-
-def draw_points(ax: Axes, points: Tensor, labels: Tensor, right: float = 0.0) -> None:
-    """Sampled points (n, 2), a colour and a marker for each of at most four labels (n,).
-
-    Args:
-        ax: where to draw.
-        points, labels: what was sampled.
-        right: how far to the right of its place; points beyond the map are left out.
-    """
-    low, high = points.new_tensor(VIEW).reshape(2, 2).T
-    inside = ((points > low) & (points < high)).all(1)
-    points, labels = points[inside] + points.new_tensor([right, 0.0]), labels[inside]
-    for k, (colour, marker) in enumerate(zip(CLASS_COLOURS, CLASS_MARKERS, strict=True)):
-        x, y = points[labels == k].T.numpy()
-        ax.plot(x, y, marker, color=colour, markersize=2.2, zorder=1.5)
-
-
-def draw_bars(
-    ax: Axes, before: Sequence[float], after: Sequence[float], labels: tuple[str, str], worst: int
-) -> None:
-    """Two bars a class, the first hatched; a star on the second of the worst class.
-
-    Args:
-        ax: where to draw; the legend goes above it.
-        before, after: (m,) values.
-        labels: what the two are.
-        worst: index of the class to mark.
-    """
-    before, after, x = np.asarray(before), np.asarray(after), np.arange(len(before))
-    ax.bar(x - 0.2, before, 0.4, color=GREY, hatch="//", edgecolor="white", label=labels[0])
-    ax.bar(x + 0.2, after, 0.4, color=BLUE, edgecolor="white", label=labels[1])
-    ax.text(worst + 0.2, after[worst], "★", ha="center", va="bottom", color=BLUE, fontsize=10)
-    ax.margins(y=0.12)
-    ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.set_xlim(-0.6, len(x) - 0.4)
-    legend_above(ax, 2)
-
-
-def legend_above(ax: Axes, columns: int) -> None:
-    """A legend over the top edge, where it hides nothing."""
-    ax.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.99),
-        ncols=columns,
-        fontsize=8.5,
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.2,
-    )

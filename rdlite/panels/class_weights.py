@@ -1,0 +1,249 @@
+"""What class weights do to saved logits, by eq. (5)."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rdlite import checks
+from rdlite.metrics import per_class_accuracy
+from rdlite.objectives import ROBUST
+from rdlite.panels.base import Panel, dropdown, slider, table
+from rdlite.panels.drawing import (
+    PLANE_CLASSES,
+    VIEW,
+    draw_bars,
+    draw_maps,
+    move_bars,
+    move_maps,
+    plain,
+)
+from rdlite.panels.picture import Update
+from rdlite.plane import GaussianMixture
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted:
+    """What class weights do to saved logits."""
+
+    weights: np.ndarray  # (m,), on the simplex
+    before: np.ndarray  # (m,), accuracies at equal weights
+    after: np.ndarray  # (m,)
+
+
+class ClassWeightPanel(Panel):
+    """What class weights do: by eq. (5) they shift the logits, so saved ones are enough.
+
+    The prediction is ``argmax_y (f_y + log c_y)``. A slider a class, from 0.001 to 1 in steps of
+    5 %; what counts is their share, shown on the simplex. Presets are rounded to these steps.
+
+    Args:
+        logits: (n, m), f on a test set, 2 <= m <= 20.
+        labels: (n,), an image of every class.
+        class_names: m different names.
+        class_counts: (m,), training images, for the preset inverse to the prior.
+        learned: (m,), class weights c for the preset of that name, above 0.
+        regions: for a picture of the plane: points (r * r, 2) of a grid, their logits (r * r, m)
+            and the centres (m, 2) of the classes, m <= 4.
+
+    Raises:
+        ValueError: arguments that do not fit together, a class without images.
+
+    >>> panel = ClassWeightPanel(torch.eye(2), torch.arange(2), ["cat", "dog"], [3, 1])
+    >>> panel.choose("inverse prior")
+    >>> panel
+    ClassWeightPanel({'cat': 0.331131, 'dog': 1.0})
+    """
+
+    GRID = tuple(round(10 ** (k / 50 - 3), 6) for k in range(151))
+
+    def __init__(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        class_names: Sequence[str],
+        class_counts: Sequence[int] | Tensor,
+        learned: Sequence[float] | Tensor | None = None,
+        *,
+        regions: tuple[Tensor, Tensor, Tensor] | None = None,
+    ) -> None:
+        self.logits = torch.as_tensor(logits).detach().cpu().double().clone()
+        self.labels = torch.as_tensor(labels).detach().cpu().clone()
+        self.class_names, self.regions = [str(name) for name in class_names], regions
+        counts = torch.as_tensor(class_counts, dtype=torch.float64)
+        m = len(self.class_names)
+        checks.whole("the number of class_names", m, low=2, high=20)
+        checks.require(
+            len(set(self.class_names)) == m, f"class_names must differ, got {self.class_names}"
+        )
+        checks.require(
+            self.logits.ndim == 2 and self.logits.shape[1] == m,
+            f"logits must have shape (n, {m}), got {tuple(self.logits.shape)}",
+        )
+        checks.vector("class_counts", counts, m)
+        checks.positive("class_counts", counts)
+        self.class_counts = [int(count) for count in counts]
+        before = self._accuracy(np.ones(m))
+        checks.require(not np.isnan(before).any(), "labels must have an image of every class")
+        presets = {"uniform": torch.ones(m), "inverse prior": 1 / counts}
+        if learned is not None:
+            presets["learned"] = torch.as_tensor(learned, dtype=torch.float64)
+            checks.vector("learned", presets["learned"], m)
+            checks.positive("learned", presets["learned"])
+        for k, name in enumerate(self.class_names):
+            presets[f"one class: {name}"] = torch.eye(m)[k]
+        self.presets = {name: self._on_grid(weights) for name, weights in presets.items()}
+        names = ["custom", *presets]
+        self.preset = dropdown("weights", {name: name for name in names}, "uniform")
+        self.preset.observe(lambda change: self._quiet or self.choose(change["new"]), "value")
+        controls = {
+            name: slider(f"{_short(name)} 0.000", self.GRID, 1.0, readout=False)
+            for name in self.class_names
+        }
+        hint = "Class weights c, which sum to 1; the numbers beside the names are their shares."
+        super().__init__(controls, size=(980, 400), actions=[self.preset], hint=hint)
+
+    @classmethod
+    def on_plane(cls, imbalance: float = 20.0) -> ClassWeightPanel:
+        """The best scorer on `GaussianMixture.three_classes`, with a map of its decisions.
+
+        The test points are balanced; the learned weights are those of the exact robust optimum.
+        """
+        mixture = GaussianMixture.three_classes(imbalance)
+        grid, population = mixture.on_grid(60)
+        points, labels = GaussianMixture.three_classes(1).sample(3000)
+        _, multipliers = population.solve(ROBUST)
+        return cls(
+            mixture.eta(points).log(),
+            labels,
+            PLANE_CLASSES,
+            (1000 * mixture.prior / mixture.prior.max()).round(),
+            ROBUST.class_weights(multipliers, mixture.prior),
+            regions=(grid, population.eta.log(), mixture.means),
+        )
+
+    def choose(self, name: str) -> None:
+        """Set the sliders to one of ``presets``.
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        checks.choice("preset", name, ["custom", *self.presets])
+        self.state = self.presets.get(name, {})
+
+    def _on_grid(self, weights: Tensor) -> dict[str, float]:
+        """The state nearest to some class weights, of which only ratios matter."""
+        steps = (50 * ((weights / weights.max()).log10() + 3)).round().clamp(0, 150)
+        return {name: self.GRID[int(k)] for name, k in zip(self.class_names, steps, strict=True)}
+
+    def _accuracy(self, weights: np.ndarray) -> np.ndarray:
+        """(m,) accuracies of ``argmax_y (f_y + log c_y)``."""
+        checks.finite("logits", self.logits)
+        predicted = (self.logits + torch.from_numpy(weights).log()).argmax(1)
+        return per_class_accuracy(predicted, self.labels, len(weights)).numpy()
+
+    def compute(self, state: dict) -> _Weighted:
+        """Accuracy of each class at equal weights and at these, which are put on the simplex."""
+        weights = np.array([state[name] for name in self.class_names])
+        weights = weights / weights.sum()
+        before = self._accuracy(np.ones_like(weights))
+        return _Weighted(weights, before, self._accuracy(weights))
+
+    def render(self, result: _Weighted) -> None:
+        super().render(result)
+        for (name, control), share in zip(self.controls.items(), result.weights, strict=True):
+            control.description = f"{_short(name)} {share:.3f}"
+        state = self.state
+        matching = (name for name, preset in self.presets.items() if preset == state)
+        self._quiet, quiet = True, self._quiet
+        self.preset.value = next(matching, "custom")
+        self._quiet = quiet
+
+    def describe(self, result: _Weighted) -> str:
+        rows = [
+            [name, f"{count:,}", f"{weight:.3f}", f"{before:.3f}", f"{after:.3f}"]
+            for name, count, weight, before, after in zip(
+                self.class_names,
+                self.class_counts,
+                result.weights,
+                result.before,
+                result.after,
+                strict=True,
+            )
+        ]
+        header = ["class", "training images", "weight c", "accuracy at equal weights", "accuracy"]
+        worst = int(result.after.argmin())
+        return table(header, rows, worst) + (
+            f"average accuracy {result.after.mean():.3f}, worst {result.after[worst]:.3f} "
+            f"({html.escape(self.class_names[worst])} ★); at equal weights "
+            f"{result.before.mean():.3f} and {result.before.min():.3f}"
+        )
+
+    def draw(self, figure: Figure, result: _Weighted) -> Update:
+        m = len(self.class_names)
+        names = [plain(name, 14 if m <= 10 else 18) for name in self.class_names]
+        if self.regions is None:
+            bars = figure.subplots()
+            figure.subplots_adjust(left=0.07, right=0.99, bottom=0.18, top=0.84)
+        else:
+            bars, plane = figure.subplots(1, 2, width_ratios=[1.3, 1])
+            figure.subplots_adjust(left=0.07, right=0.985, bottom=0.18, top=0.84, wspace=0.08)
+            self._draw_plane(plane)
+        draw_bars(bars, result.before, result.after, ("equal weights", "these weights"), 0)
+        bars.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1], ylabel="accuracy (test set)")
+        if m <= 10:
+            counts = zip(names, self.class_counts, strict=True)
+            bars.set_xticks(range(m), [f"{name}\n{n:,}" for name, n in counts], fontsize=8.5)
+            bars.set_xlabel("class and its number of training images")
+        else:
+            turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+            bars.set_xticks(range(m), names, fontsize=8, **turned)
+            figure.subplots_adjust(bottom=0.26)
+        title = figure.suptitle("", fontsize=12)
+
+        def update(result: _Weighted) -> list[Artist]:
+            before, after = result.before, result.after
+            worst = int(after.argmin())
+            title.set_text(
+                f"Worst class {names[worst]}: {after[worst]:.2f} "
+                f"(equal weights {before.min():.2f}); average {after.mean():.2f} "
+                f"(equal weights {before.mean():.2f})"
+            )
+            moved = [title, *move_bars(bars, before, after, worst)]
+            if self.regions is not None:
+                grid = np.asarray(self.regions[0])
+                moved += move_maps(plane, [self._decisions(result.weights)], grid)
+            return moved
+
+        update(result)
+        return update
+
+    def _decisions(self, weights: np.ndarray) -> np.ndarray:
+        """(r, r) predicted classes on the grid."""
+        grid, logits, _ = (np.asarray(part) for part in self.regions)
+        side = math.isqrt(len(grid))
+        return (logits + np.log(weights)).argmax(1).reshape(side, side)
+
+    def _draw_plane(self, ax: Axes) -> None:
+        grid, _, centres = (np.asarray(part) for part in self.regions)
+        equal = self._decisions(np.ones(len(self.class_names)))
+        title = "decisions; black lines: at equal weights"
+        draw_maps(ax, {title: equal}, grid, centres, self.class_names)
+        across, up = grid[: len(equal), 0], grid[:: len(equal), 1]
+        for k in range(1, len(self.class_names)):
+            inside = (equal == k).astype(float)
+            ax.contour(across, up, inside, levels=[0.5], colors="black")
+        ax.set(xlim=VIEW[:2], ylim=VIEW[2:])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 20 else name[:19] + "…"

@@ -1,0 +1,157 @@
+"""From standard to robust students in the plane, trained live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rdlite.distortions import DISTORTIONS, STRENGTHS, distort
+from rdlite.frontier import Frontier, train_frontier
+from rdlite.panels.base import Panel, dropdown, slider, table
+from rdlite.panels.drawing import (
+    PLANE_CLASSES,
+    draw_bars,
+    draw_maps,
+    draw_points,
+    move_bars,
+    move_maps,
+)
+from rdlite.panels.picture import Update
+from rdlite.plane import GaussianMixture
+
+ALPHAS = tuple(k / 10 for k in range(11))
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """Eleven students of one teacher on one mixture; accuracies and risks are the true ones."""
+
+    mixture: GaussianMixture
+    grid: Tensor  # (r * r, 2)
+    teacher: Tensor  # (r * r,), its predictions on the grid
+    bayes: Tensor  # (r * r,)
+    students: Tensor  # (11, r * r)
+    accuracy: Tensor  # (11, m)
+    risks: Tensor  # (11, m)
+    frontier: Frontier
+    points: Tensor  # (n, 2), what the students were trained on
+    labels: Tensor  # (n,)
+
+
+class PlanePanel(Panel):
+    """From standard to robust on a Gaussian mixture, for a good or a distorted teacher.
+
+    The students are small networks trained live, all values of alpha at once, by eqs (6)-(8) on
+    600 points with the teacher's probabilities; anchor: standard. Accuracies and risks are the
+    true ones, on a grid.
+
+    >>> panel = PlanePanel()
+    >>> panel
+    PlanePanel({'imbalance': 20, 'teacher': 'none', 'strength': 1.0, 'alpha': 1.0})
+    """
+
+    RESOLUTION = 80
+    POINTS, HELDOUT = 600, 400
+
+    def __init__(self) -> None:
+        teachers = {"none": "the true probabilities", **DISTORTIONS}
+        controls = {
+            "imbalance": slider("imbalance", [1, 5, 20, 50, 100], 20),
+            "teacher": dropdown("teacher", teachers, "none"),
+            "strength": slider("strength", STRENGTHS, 1.0),
+            "alpha": slider("alpha", ALPHAS, 1.0),
+        }
+        hint = "Class top is the rare one. alpha 0 is the standard student, alpha 1 the robust one."
+        super().__init__(controls, size=(980, 330), hint=hint)
+
+    def compute(self, state: dict) -> tuple[_Trained, int]:
+        """The trained students, and which of them is shown."""
+        strength = 0.0 if state["teacher"] == "none" else state["strength"]
+        key = (state["imbalance"], state["teacher"], strength)
+        return self.remember(key, lambda: self._train(*key)), ALPHAS.index(state["alpha"])
+
+    def _train(self, imbalance: float, kind: str, strength: float) -> _Trained:
+        mixture = GaussianMixture.three_classes(imbalance)
+        grid, population = mixture.on_grid(self.RESOLUTION)
+        points, labels = mixture.sample(self.POINTS, seed=0)
+        heldout, _ = mixture.sample(self.HELDOUT, seed=1)
+        p, heldout_p, grid_p = (
+            distort(mixture.eta(x), mixture.prior, kind, strength, seed)
+            for seed, x in enumerate((points, heldout, grid))
+        )
+        frontier = train_frontier(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
+        logits = frontier.logits(grid)  # (11, r * r, m)
+        students = logits.argmax(2)
+        within = population.weights[:, None] * population.eta / population.prior
+        right = torch.nn.functional.one_hot(students, len(mixture.prior)).double()
+        return _Trained(
+            mixture=mixture,
+            grid=grid,
+            teacher=grid_p.argmax(1),
+            bayes=population.eta.argmax(1),
+            students=students.to(torch.uint8),  # kept for many states
+            accuracy=(within * right).sum(1),
+            risks=torch.stack([population.class_risks(scorer) for scorer in logits]),
+            frontier=frontier,
+            points=points,
+            labels=labels,
+        )
+
+    def render(self, result: tuple[_Trained, int]) -> None:
+        super().render(result)
+        self.controls["strength"].disabled = self.controls["teacher"].value == "none"
+
+    def describe(self, result: tuple[_Trained, int]) -> str:
+        trained, chosen = result
+        accuracy, risks = trained.accuracy[chosen], trained.risks[chosen]
+        multipliers = trained.frontier.multipliers[-1, chosen]
+        header = ["class", "prior", "true risk (nats)", "accuracy", "at alpha 0", "multiplier"]
+        columns = (trained.mixture.prior, risks, accuracy, trained.accuracy[0], multipliers)
+        rows = [
+            [name, *(f"{float(column[k]):.3f}" for column in columns)]
+            for k, name in enumerate(PLANE_CLASSES)
+        ]
+        return table(header, rows, int(accuracy.argmin())) + (
+            f"average accuracy {float(accuracy.mean()):.3f}, worst {float(accuracy.min()):.3f} (★)"
+        )
+
+    def draw(self, figure: Figure, result: tuple[_Trained, int]) -> Update:
+        trained, chosen = result
+        maps = figure.add_axes((0.01, 0.03, 0.74, 0.78))
+        bars = figure.add_axes((0.805, 0.12, 0.185, 0.68))
+        titles = "best on average (Bayes)", "teacher", "student and its points"
+        grid, centres = trained.grid.numpy(), trained.mixture.means.numpy()
+        shown = dict(zip(titles, self._maps(trained, chosen), strict=True))
+        step = draw_maps(maps, shown, grid, centres, PLANE_CLASSES)
+        labels = "alpha 0", "this alpha"
+        draw_bars(bars, trained.accuracy[0], trained.accuracy[chosen], labels, 0)
+        bars.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="accuracy (true)")
+        bars.set_xticks(range(len(PLANE_CLASSES)), PLANE_CLASSES)
+        title = figure.suptitle("", fontsize=12)
+
+        def update(result: tuple[_Trained, int]) -> list[Artist]:
+            trained, chosen = result
+            accuracy, standard = trained.accuracy[chosen], trained.accuracy[0]
+            worst = int(accuracy.argmin())
+            for line in list(maps.lines):
+                line.remove()
+            draw_points(maps, trained.points, trained.labels, 2 * step)
+            title.set_text(
+                f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {float(accuracy[worst]):.2f} "
+                f"(alpha 0: {float(standard.min()):.2f})"
+            )
+            moved = move_maps(maps, self._maps(trained, chosen), grid)
+            return [title, *moved, *move_bars(bars, standard, accuracy, worst)]
+
+        update(result)
+        return update
+
+    def _maps(self, trained: _Trained, chosen: int) -> list[np.ndarray]:
+        """Classes predicted by the Bayes scorer, the teacher and the student, each (r, r)."""
+        predicted = trained.bayes, trained.teacher, trained.students[chosen]
+        return [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]

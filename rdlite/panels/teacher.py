@@ -1,0 +1,157 @@
+"""What makes a good teacher: the gap, its bound and the student's true risks, all exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rdlite.distortions import DISTORTIONS, STRENGTHS, bias, distort
+from rdlite.objectives import ROBUST
+from rdlite.panels.base import Panel, dropdown, slider, table
+from rdlite.panels.drawing import draw_bars, legend_above, move_bars
+from rdlite.panels.picture import Update
+from rdlite.plane import GaussianMixture
+from rdlite.plots import BLUE, GREY, ORANGE
+from rdlite.population import Population
+
+
+@dataclass(frozen=True, eq=False)
+class _Student:
+    """The robust student of one teacher on an exact population."""
+
+    gap: float  # eq. (10)
+    bound: float  # B times the gap, eq. (11), nats
+    distilled: float  # its robust loss by the teacher's labels, nats
+    risks: Tensor  # (m,), its true class risks, nats
+
+
+class TeacherPanel(Panel):
+    """What makes a good teacher: its gap (10), the bound (11), and its student's true risks.
+
+    On an exact population the student is the exact minimiser of the distilled robust loss, so all
+    that separates it from the best possible is the teacher. Losses are held to 6 nats.
+
+    >>> TeacherPanel()
+    TeacherPanel({'population': 'random', 'teacher': 'balanced', 'strength': 1.0})
+    """
+
+    LOSS_BOUND = 6.0
+
+    def __init__(self) -> None:
+        populations = {"random": "40 random points, 4 classes", "plane": "mixture in the plane"}
+        teachers = {
+            **DISTORTIONS,
+            "balanced": "towards balanced-optimal",
+            "robust": "towards robust-optimal",
+        }
+        controls = {
+            "population": dropdown("population", populations, "random"),
+            "teacher": dropdown("teacher is off by", teachers, "balanced"),
+            "strength": slider("strength", STRENGTHS, 1.0),
+        }
+        hint = (
+            "At strength 0 the teacher is the truth; at strength 1 the last two are the balanced- "
+            "and the robust-optimal teacher themselves."
+        )
+        super().__init__(controls, size=(980, 380), hint=hint)
+
+    def compute(self, state: dict) -> tuple[Tensor, list[_Student], int]:
+        """The best possible class risks, the students of all strengths, which one is chosen."""
+        name, kind = state["population"], state["teacher"]
+        population, best, weights = self.remember(name, lambda: self._population(name))
+        students = self.remember(
+            (name, kind), lambda: self._students(population, kind, weights.get(kind))
+        )
+        return best, students, STRENGTHS.index(state["strength"])
+
+    def _population(self, name: str) -> tuple[Population, Tensor, dict[str, Tensor]]:
+        """The population, its best class risks, and class weights c of eq. (5) by objective."""
+        if name == "random":
+            population = Population.random(40, 4)
+        else:
+            population = GaussianMixture.three_classes().on_grid(20)[1]
+        best, multipliers = population.solve(ROBUST, loss_bound=self.LOSS_BOUND)
+        weights = {"balanced": 1 / population.prior, "robust": multipliers / population.prior}
+        return population, population.class_risks(best), weights
+
+    def _students(
+        self, population: Population, kind: str, weights: Tensor | None
+    ) -> list[_Student]:
+        students = []
+        for strength in STRENGTHS:
+            if weights is None:
+                p = distort(population.eta, population.prior, kind, strength)
+            else:
+                p = bias(population.eta, weights**strength)
+            scorer, _ = population.solve(ROBUST, p, loss_bound=self.LOSS_BOUND)
+            students.append(
+                _Student(
+                    gap=population.teacher_gap(p),
+                    bound=population.gap_bound(p, scorer),
+                    distilled=float(population.class_risks(scorer, p).max()),
+                    risks=population.class_risks(scorer),
+                )
+            )
+        return students
+
+    def describe(self, result: tuple[Tensor, list[_Student], int]) -> str:
+        best, students, chosen = result
+        student = students[chosen]
+        rows = [
+            [str(k), f"{float(risk):.3f}", f"{float(lowest):.3f}"]
+            for k, (risk, lowest) in enumerate(zip(student.risks, best, strict=True))
+        ]
+        header = ["class", "student's true risk (nats)", "best robust student"]
+        return table(header, rows, int(student.risks.argmax())) + (
+            f"teacher gap Delta (10): {student.gap:.3f}; bound B Delta (11): {student.bound:.3f} "
+            f"nats<br>robust loss by the teacher's labels {student.distilled:.3f}, true "
+            f"{float(student.risks.max()):.3f} (★), best possible {float(best.max()):.3f} nats"
+        )
+
+    def scene(self, state: dict) -> tuple[str, str]:
+        """The curves are those of all strengths."""
+        return state["population"], state["teacher"]
+
+    def draw(self, figure: Figure, result: tuple[Tensor, list[_Student], int]) -> Update:
+        best, students, chosen = result
+        lowest = float(best.max())
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+        figure.subplots_adjust(left=0.07, right=0.985, bottom=0.14, top=0.79, wspace=0.2)
+        draw_bars(left, best, students[chosen].risks, ("best robust student", "this student"), 0)
+        left.set(xlabel="class", ylabel="true risk (nats)", xticks=range(len(best)))
+
+        gap, bound, distilled = (
+            np.array([getattr(s, name) for s in students]) for name in ("gap", "bound", "distilled")
+        )
+        true = np.array([float(s.risks.max()) for s in students])
+        left.set_ylim(0, 1.12 * true.max())  # of all strengths, so that bars can be compared
+        order = gap.argsort()
+        band = (distilled - bound)[order], (distilled + bound)[order]
+        right.fill_between(gap[order], *band, color=GREY, alpha=0.15, label="allowed by eq. (11)")
+        right.plot(gap, true, "o-", color=BLUE, label="true, for each strength")
+        right.plot(gap, distilled, "s--", color=GREY, markersize=4, label="by the teacher's labels")
+        right.axhline(lowest, color="black", linestyle=":", label="best possible")
+        ring = {"markersize": 14, "fillstyle": "none", "color": ORANGE, "label": "this student"}
+        (here,) = right.plot(gap[:1], true[:1], "o", linestyle="none", **ring)
+        right.locator_params(nbins=5)
+        right.set(xlabel="teacher gap Delta, eq. (10)", ylabel="worst-class risk (nats)")
+        right.set_ylim(0, 1.2 * max(true.max(), distilled.max()))
+        legend_above(right, 3)
+        title = figure.suptitle("", fontsize=12)
+
+        def update(result: tuple[Tensor, list[_Student], int]) -> list[Artist]:
+            _, _, chosen = result
+            risks = students[chosen].risks
+            here.set_data(gap[[chosen]], true[[chosen]])
+            title.set_text(
+                f"Teacher gap {gap[chosen]:.2f}: true worst-class risk "
+                f"{true[chosen]:.2f} nats, best possible {lowest:.2f}"
+            )
+            return [*move_bars(left, best, risks, int(risks.argmax())), here, title]
+
+        update(result)
+        return update

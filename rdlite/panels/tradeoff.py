@@ -1,0 +1,274 @@
+"""TradeoffPanel: from the average to the worst class on real images, from a shipped table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from rdlite import results
+from rdlite.panels.base import Panel, dropdown, slider, table
+from rdlite.panels.drawing import draw_bars, legend_above, plain
+from rdlite.plots import BLUE, GREY, ORANGE, TEACHER_COLOURS, TEACHER_WORDS
+from rdlite.runs import Run
+from rdlite.studies import NO_TEACHER
+
+TEACHER_STYLES = {"none": ":", "standard": "-", "balanced": "--", "robust": "-."}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """The students of one objective, teacher and so on: mean and standard error over seeds."""
+
+    average: np.ndarray  # (2,)
+    worst: np.ndarray  # (2,), of each run's own worst class
+    per_class: np.ndarray  # (2, m)
+    multipliers: np.ndarray  # (m,)
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _Cell:
+        def both(values: np.ndarray) -> np.ndarray:
+            error = values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0 * values[0]
+            return np.stack([values.mean(0), error])
+
+        return cls(
+            average=both(rows.average.to_numpy()),
+            worst=both(rows.worst.to_numpy()),
+            per_class=both(np.array(rows.per_class.tolist())),
+            multipliers=np.mean(rows.multipliers.tolist(), axis=0),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What one state shows."""
+
+    state: dict
+    chosen: _Cell
+    standard: _Cell  # the standard student of the same teacher
+    frontiers: dict[str, np.ndarray]  # teacher -> (alphas, 2), average and worst
+    live: dict | None  # the student that was trained here
+
+
+class TradeoffPanel(Panel):
+    """Average against worst class for every alpha and teacher, with the classes of one cell.
+
+    All points are means over the seeds of a shipped study, on the test set. *Train this one now*
+    trains the cell again, live, with a seed that the study has not used.
+
+    Args:
+        study: what `rdlite.results.read` gives, or what it takes: the folder of a study, or the
+            name of one in data/results.
+
+    >>> TradeoffPanel().state
+    {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-16 -> cnn-6', 'heldout_labels': 'teacher'}
+    """
+
+    def __init__(self, study: str | results.Results = "tradeoff") -> None:
+        self.study = results.read(study) if isinstance(study, str) else study
+        spec, runs = self.study.spec, self.study.table
+        self._cells = {  # the alphas; and the standard student, as None
+            (*key[:3], None if key[3] == "standard" else key[4], key[5]): _Cell.of(rows)
+            for key, rows in runs.groupby(
+                [
+                    "teacher_network",
+                    "student_network",
+                    "teacher",
+                    "student",
+                    "alpha",
+                    "heldout_labels",
+                ],
+                sort=False,
+            )
+        }
+        self.alphas = sorted({alpha for *_, alpha, _ in self._cells if alpha is not None})
+        self.teachers = list(dict.fromkeys(runs.teacher))
+        self.pairs = {f"{big} -> {small}": (big, small) for big, small in spec.networks}
+        self.live_seed = max(spec.seeds) + 1
+        self.trained: dict[Run, dict] = {}
+        self._networks: dict[Run, nn.Module] = {}
+        pairs = {
+            name: f"{small}, taught by {big}" + (" (its like)" if big == small else "")
+            for name, (big, small) in self.pairs.items()
+        }
+        labels = {"teacher": "the teacher's", "one-hot": "one-hot"}
+        controls = {
+            "alpha": slider("alpha", self.alphas, self.alphas[-1]),
+            "teacher": dropdown(
+                "teacher", {t: TEACHER_WORDS.get(t, t) for t in self.teachers}, self.teachers[1]
+            ),
+            "student": dropdown("student", pairs, next(iter(pairs))),
+            "heldout_labels": dropdown(
+                "held-out labels", {k: labels[k] for k in spec.heldout_labels}, "teacher"
+            ),
+        }
+        self.button = widgets.Button(
+            description="Train this one now",
+            tooltip=f"Train this student, with seed {self.live_seed}",
+            layout=widgets.Layout(width="160px"),
+        )
+        self.button.on_click(lambda _: self.train())
+        self.progress = widgets.FloatProgress(
+            max=1.0, layout=widgets.Layout(width="240px", visibility="hidden")
+        )
+        hint = (
+            "alpha 0 is the balanced student, alpha 1 the robust one. Points are means over "
+            f"{len(spec.seeds)} seeds."
+        )
+        actions = [self.button, self.progress]
+        super().__init__(controls, size=(980, 420), actions=actions, hint=hint)
+
+    def run(self) -> Run:
+        """The run that *Train this one now* trains."""
+        state = self.state
+        return self.study.spec.run(
+            state["teacher"],
+            state["alpha"],
+            state["heldout_labels"],
+            seed=self.live_seed,
+            networks=self.pairs[state["student"]],
+        )
+
+    def train(self) -> None:
+        """Train the chosen cell, its teacher first, and show it beside the table's.
+
+        An error, or an interrupt of the kernel, is shown in the panel.
+        """
+        run = self.run()
+        new_teacher = run.teacher is not None and run.teacher not in self._networks
+        each = 1 / (run.config.rounds or run.config.epochs) / (1 + new_teacher)
+
+        def on_round(_row: dict) -> None:
+            self.progress.value += each
+
+        self.button.disabled, self.progress.value = True, 0.0
+        self.progress.layout.visibility = "visible"
+        try:
+            if new_teacher:
+                self._networks[run.teacher], _ = run.teacher.train(on_round=on_round)
+            net, history = run.train(self._networks.get(run.teacher), on_round=on_round)
+            self.trained[run] = run.measure(net, history)
+            self.forget()
+            self.refresh()
+        except (Exception, KeyboardInterrupt) as error:
+            self.show_error(error)
+        finally:
+            self.button.disabled = False
+            self.progress.layout.visibility = "hidden"
+
+    def compute(self, state: dict) -> _Shown:
+        """The cell, the standard student of the same teacher, and all frontiers."""
+
+        def cell(teacher: str, alpha: float | None) -> _Cell:
+            big, small = self.pairs[state["student"]]
+            taught = teacher != NO_TEACHER
+            labels = state["heldout_labels"] if taught else "one-hot"
+            return self._cells[big if taught else NO_TEACHER, small, teacher, alpha, labels]
+
+        frontiers = {
+            teacher: np.array(
+                [(c.average[0], c.worst[0]) for c in (cell(teacher, a) for a in self.alphas)]
+            )
+            for teacher in self.teachers
+        }
+        return _Shown(
+            state=state,
+            chosen=cell(state["teacher"], state["alpha"]),
+            standard=cell(state["teacher"], None),
+            frontiers=frontiers,
+            live=self.trained.get(self.run()),
+        )
+
+    def render(self, result: _Shown) -> None:
+        super().render(result)
+        self.controls["heldout_labels"].disabled = result.state["teacher"] == NO_TEACHER
+
+    def describe(self, result: _Shown) -> str:
+        chosen, standard, live = result.chosen, result.standard, result.live
+        header = ["class", "training images", "accuracy", "standard student", "multiplier"]
+        columns = [
+            self.study.class_names,
+            [f"{count:,}" for count in self.study.class_counts],
+            [f"{mean:.3f} ± {error:.3f}" for mean, error in chosen.per_class.T],
+            [f"{mean:.3f}" for mean in standard.per_class[0]],
+            [f"{value:.3f}" for value in chosen.multipliers],
+        ]
+        if live:
+            header.append(f"trained now (seed {self.live_seed})")
+            columns.append([f"{value:.3f}" for value in live["per_class"]])
+        text = table(header, list(zip(*columns, strict=True)), int(chosen.per_class[0].argmin()))
+        text += (
+            "average {:.3f} ± {:.3f}, worst {:.3f} ± {:.3f} (mean over the seeds of each "
+            "run's worst class, ± one standard error); "
+        ).format(*chosen.average, *chosen.worst)
+        text += f"standard student {standard.average[0]:.3f} and {standard.worst[0]:.3f}"
+        if live:
+            text += f"<br>trained now: average {live['average']:.3f}, worst {live['worst']:.3f}"
+        return text
+
+    def draw(self, figure: Figure, result: _Shown) -> None:
+        chosen, standard = result.chosen, result.standard
+        plane = figure.add_axes((0.065, 0.125, 0.33, 0.65))
+        bars = figure.add_axes((0.465, 0.44, 0.525, 0.36))
+        weights = figure.add_axes((0.465, 0.16, 0.525, 0.19))
+        self._draw_frontiers(plane, result)
+
+        worst = int(chosen.per_class[0].argmin())
+        labels = "standard student of the same teacher", "this student"
+        draw_bars(bars, standard.per_class[0], chosen.per_class[0], labels, worst)
+        bars.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="accuracy (test)", xticks=[])
+        x = np.arange(len(chosen.multipliers))
+        if result.live:
+            live = np.array(result.live["per_class"])
+            bars.plot(x + 0.2, live, "*", color=ORANGE, markersize=7, label="trained now")
+            legend_above(bars, 3)
+        weights.bar(x, chosen.multipliers, 0.5, color=ORANGE)
+        weights.set(ylabel="multiplier", xlim=bars.get_xlim())
+        weights.locator_params(axis="y", nbins=3)
+        names = [plain(name, 11) for name in self.study.class_names]
+        weights.set_xticks(x, names, fontsize=8)
+        weights.set_xlabel("class, from the most to the least frequent")
+        alpha, name = result.state["alpha"], self.study.class_names[worst]
+        figure.suptitle(
+            f"alpha {alpha:g}: worst class {chosen.worst[0]:.2f} (mostly {plain(name)}), average "
+            f"{chosen.average[0]:.2f}; standard {standard.worst[0]:.2f} and "
+            f"{standard.average[0]:.2f}",
+            fontsize=12,
+        )
+
+    def _draw_frontiers(self, ax: Axes, result: _Shown) -> None:
+        for teacher, points in result.frontiers.items():
+            this = teacher == result.state["teacher"]
+            ax.plot(
+                *points.T,
+                TEACHER_STYLES.get(teacher, "-"),
+                color=TEACHER_COLOURS.get(teacher, GREY),
+                label=TEACHER_WORDS.get(teacher, teacher),
+                linewidth=2.2 if this else 0.9,
+                marker="o" if this else None,
+                markersize=4,
+                zorder=2 + this,
+            )
+        chosen, standard = result.chosen, result.standard
+        error = {"xerr": chosen.average[1], "yerr": chosen.worst[1], "ecolor": "black"}
+        ring = {"markersize": 12, "fillstyle": "none", "color": "black", "zorder": 4}
+        at = chosen.average[0], chosen.worst[0]
+        ax.errorbar(*at, **error, marker="o", linestyle="none", label="this student", **ring)
+        at = standard.average[0], standard.worst[0]
+        ax.plot(*at, "X", color=GREY, markersize=8, linestyle="none", label="standard student")
+        points = [*result.frontiers.values(), np.array([at])]
+        if result.live:
+            at = result.live["average"], result.live["worst"]
+            ax.plot(*at, "*", color=BLUE, markersize=13, linestyle="none", label="trained now")
+            points.append(np.array([at]))
+        low, high = np.concatenate(points)[:, 0].min(), np.concatenate(points)[:, 0].max()
+        ax.set_xlim(np.floor(50 * low - 0.4) / 50, np.ceil(50 * high + 0.4) / 50)
+        ax.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
+        ax.set(xlabel="average accuracy (cut axis)", ylabel="worst-class accuracy")
+        ax.locator_params(axis="x", nbins=5)
+        legend_above(ax, 2)

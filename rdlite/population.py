@@ -1,0 +1,270 @@
+"""Exact finite populations: eqs (1)-(5), (10) and (11) with no sampling error and no network.
+
+Conventions: n points x_1..x_n with weights q on the simplex, m classes, ``eta`` (n, m) holds
+P(Y=y | x). A scorer is an (n, m) table of logits, one row a point, so every scorer is available
+and the optima are those over *all* scorers. Float64 tensors on the CPU; losses and risks in nats.
+
+An exact best response (eq. 5) would need logits of minus infinity where eta is 0. Scorers made here
+therefore keep every loss within ``loss_bound``, B: every probability is at least exp(-B), and what
+is called exact is exact among those scorers. Such scorers are a convex set, so eq. (9) applies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rdlite import checks
+from rdlite.game import Game, bounded
+from rdlite.objectives import Objective
+
+LARGEST_LOSS = 30.0  # nats: a probability of 1e-13, out of reach of anything measured here
+LARGEST_GAP = 1e-8  # nats: `Population.solve` raises if its answer is not proven this close
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """A finite population on which every expectation of the method is a sum.
+
+    Args:
+        weights: (n,), P(X = x_i), on the simplex.
+        eta: (n, m), P(Y = y | x_i), rows on the simplex, every class with some mass.
+
+    Both are copied as float64 and rescaled to sum to 1 to the last digit.
+
+    Raises:
+        ValueError: another shape, entries off the simplex, a class without mass.
+
+    >>> Population(torch.tensor([0.75, 0.25]), torch.eye(2)).prior
+    tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+
+    weights: Tensor
+    eta: Tensor
+
+    def __post_init__(self) -> None:
+        weights, eta = float64(self.weights), float64(self.eta)
+        checks.require(
+            eta.ndim == 2 and eta.shape[0] >= 1 and eta.shape[1] >= 2,
+            f"eta must have shape (n, m) with n >= 1 and m >= 2, got {tuple(eta.shape)}",
+        )
+        checks.require(
+            weights.shape == eta.shape[:1],
+            f"weights must have shape ({len(eta)},), one a row of eta, got {tuple(weights.shape)}",
+        )
+        checks.simplex("weights", weights)
+        object.__setattr__(self, "weights", weights / weights.sum())
+        object.__setattr__(self, "eta", eta)
+        object.__setattr__(self, "eta", self._rows("eta", eta))
+
+    @classmethod
+    def random(
+        cls, n: int, m: int, seed: int = 0, *, imbalance: float = 10.0, sharpness: float = 2.0
+    ) -> Population:
+        """An example: eta is the softmax of normal logits, with a long tail over the classes.
+
+        Args:
+            n, m: points and classes.
+            seed: of the draw.
+            imbalance: class k's logit is lowered by ``log(imbalance) k / (m-1)``; 1 for none.
+            sharpness: standard deviation of the logits; large means classes hardly overlap.
+
+        >>> Population.random(40, 4).eta.shape
+        torch.Size([40, 4])
+        """
+        checks.whole("n", n, low=1)
+        checks.whole("m", m, low=2)
+        checks.whole("seed", seed, low=0)
+        checks.number("imbalance", imbalance, low=1)
+        checks.number("sharpness", sharpness, low=0)
+        generator = torch.Generator().manual_seed(seed)
+        weights = torch.rand(n, generator=generator, dtype=torch.float64) + 0.1
+        noise = torch.randn(n, m, generator=generator, dtype=torch.float64)
+        tail = math.log(imbalance) * torch.linspace(0, 1, m, dtype=torch.float64)
+        return cls(weights / weights.sum(), torch.softmax(sharpness * noise - tail, 1))
+
+    @property
+    def prior(self) -> Tensor:
+        """pi, the (m,) class probabilities ``E_X[eta_y(X)]``."""
+        return self.weights @ self.eta
+
+    def class_risks(self, scorer: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Risk of each class, eq. (1); with a teacher's ``targets`` p, eq. (4). Exact.
+
+        Args:
+            scorer: (n, m) logits.
+            targets: (n, m), rows on the simplex; eta by default. Risks are divided by *its*
+                marginal, ``pbar_y = E_X[p_y(X)]``.
+
+        Returns:
+            (m,) risks in nats.
+
+        Raises:
+            ValueError: another shape, logits not finite, targets off the simplex or with a class
+                of no mass.
+
+        >>> Population([1.0], [[0.5, 0.5]]).class_risks(torch.zeros(1, 2))
+        tensor([0.6931, 0.6931], dtype=torch.float64)
+        """
+        return (self._profile(self._targets(targets)) * self._losses(scorer)).sum(0)
+
+    def bayes(
+        self,
+        class_weights: Tensor,
+        targets: Tensor | None = None,
+        *,
+        loss_bound: float = LARGEST_LOSS,
+    ) -> Tensor:
+        """The scorer of eq. (5): ``softmax_y(f(x))`` proportional to ``c_y eta_y(x)``.
+
+        Of all scorers with losses in [0, B] it minimises ``sum_y pi_y c_y R_y``: probabilities
+        that would be below exp(-B) are exp(-B), the others stay in proportion.
+
+        Args:
+            class_weights: (m,), c, above 0; only ratios matter.
+            targets: (n, m), a teacher's p in the place of eta.
+            loss_bound: B, nats, above log m, at most 300.
+
+        Returns:
+            (n, m) log-probabilities.
+
+        Raises:
+            ValueError: weights not above 0, targets as in `class_risks`, B out of range.
+
+        Example: c = (1, 3) turns odds of 3 : 1 into even odds.
+
+        >>> Population([1.0], [[0.75, 0.25]]).bayes(torch.tensor([1.0, 3.0])).exp()
+        tensor([[0.5000, 0.5000]], dtype=torch.float64)
+        """
+        weights = float64(class_weights)
+        checks.vector("class_weights", weights, self.eta.shape[1])
+        checks.positive("class_weights", weights)
+        floor = self._floor(loss_bound)
+        return bounded(weights / weights.max() * self._targets(targets), floor)[0].log()
+
+    def solve(
+        self,
+        objective: Objective,
+        targets: Tensor | None = None,
+        *,
+        loss_bound: float = LARGEST_LOSS,
+    ) -> tuple[Tensor, Tensor]:
+        """The minimiser of eq. (3) over all scorers with losses in [0, B], and its multipliers.
+
+        For given multipliers the best scorer is `bayes`, so what is left is to maximise the
+        concave ``D(lambda) = min_f sum_y ((1-alpha) a_y + alpha lambda_y) R_y(f)``, of gradient
+        ``alpha R_y``, over the simplex. That is done by Newton's method with a log barrier; the
+        answer carries a proof, the gap ``L(f) - D(lambda)``, which is at most 1e-8 nats.
+
+        Args:
+            objective: any `Objective`.
+            targets: (n, m), a teacher's p: eqs (3)-(5) distilled.
+            loss_bound: B, nats, above log m, at most 300.
+
+        Returns:
+            scorer (n, m), log-probabilities, and multipliers (m,), above 0 and of sum 1. Classes
+            with a multiplier that counts share the largest risk; a class that the optimum leaves
+            below it has a multiplier of 1e-9 or so. At alpha = 0, where any multipliers would do,
+            they are the limit from alpha > 0: on the worst class.
+
+        Raises:
+            ValueError: as `bayes`, or an objective whose anchor has another number of weights.
+            RuntimeError: the gap is above 1e-8 nats.
+
+        Example: one point, odds of 3 : 1. Robust predicts even odds, and both risks are log 2.
+
+        >>> population = Population([1.0], [[0.75, 0.25]])
+        >>> scorer, _ = population.solve(Objective(alpha=1.0))
+        >>> population.class_risks(scorer)
+        tensor([0.6931, 0.6931], dtype=torch.float64)
+        """
+        game = self.game(objective, targets, loss_bound=loss_bound)
+        lagrange = game.maximise()
+        scorer, risks, _ = game.respond(lagrange)
+        gap = objective.alpha * float(risks.max() - lagrange @ risks)
+        if not gap <= LARGEST_GAP:
+            raise RuntimeError(f"solve stopped {gap:.1e} nats from the optimum: a fault of rdlite")
+        return scorer, lagrange
+
+    def game(
+        self,
+        objective: Objective,
+        targets: Tensor | None = None,
+        *,
+        loss_bound: float = LARGEST_LOSS,
+    ) -> Game:
+        """The game that `solve` solves, for those who play it; arguments and errors as there."""
+        return Game(self.weights, self._targets(targets), objective, self._floor(loss_bound))
+
+    def teacher_gap(self, p: Tensor) -> float:
+        """Teacher gap of eq. (10): ``max_y E_X |p_y(X) / pbar_y - eta_y(X) / pi_y|``, in [0, 2].
+
+        Raises:
+            ValueError: p of another shape, off the simplex, or with a class of no mass.
+
+        Example: a teacher that knows nothing against labels that are certain.
+
+        >>> Population([0.5, 0.5], torch.eye(2)).teacher_gap(torch.full((2, 2), 0.5))
+        1.0
+        """
+        p = self._rows("p", p)
+        return float((self._profile(p) - self._profile(self.eta)).abs().sum(0).max())
+
+    def gap_bound(self, p: Tensor, scorer: Tensor) -> float:
+        """``B Delta(p)`` of eq. (11), nats: how far the distilled worst risk can be from the true.
+
+        B is the scorer's own largest loss ``l(y, f(x))``, over all classes y and the points x of
+        positive weight, so the inequality holds for every scorer and teacher.
+
+        Raises:
+            ValueError: as `teacher_gap`; a scorer of another shape or not finite.
+
+        Example: equal logits have B = log 2, and Delta is 1.
+
+        >>> population = Population([0.5, 0.5], torch.eye(2))
+        >>> round(population.gap_bound(torch.full((2, 2), 0.5), torch.zeros(2, 2)), 4)
+        0.6931
+        """
+        largest = float(self._losses(scorer)[self.weights > 0].max())
+        return largest * self.teacher_gap(p)
+
+    def _rows(self, name: str, rows: Tensor) -> Tensor:
+        """Checked, float64, rescaled to row sums of 1; every class has mass."""
+        rows = float64(rows)
+        checks.row_stochastic(name, rows, self.eta.shape[1], len(self.weights))
+        rows = rows / rows.sum(1, keepdim=True)
+        mass = self.weights @ rows
+        checks.require(
+            bool((mass > 0).all()),
+            f"{name} must give every class some mass, got none for class {int(mass.argmin())}",
+        )
+        return rows
+
+    def _targets(self, targets: Tensor | None) -> Tensor:
+        return self.eta if targets is None else self._rows("targets", targets)
+
+    def _profile(self, p: Tensor) -> Tensor:
+        """(n, m): the distribution of x within each class, ``q(x) p_y(x) / pbar_y``."""
+        return self.weights[:, None] * p / (self.weights @ p)
+
+    def _losses(self, scorer: Tensor) -> Tensor:
+        scorer = float64(scorer)
+        checks.require(
+            scorer.shape == self.eta.shape,
+            f"scorer must have shape {tuple(self.eta.shape)}, got {tuple(scorer.shape)}",
+        )
+        checks.finite("scorer", scorer)
+        return -torch.log_softmax(scorer, 1)
+
+    def _floor(self, loss_bound: float) -> float:
+        low = math.log(self.eta.shape[1])  # no scorer keeps every loss below log m
+        checks.number("loss_bound", loss_bound, low=low, high=300, above=True)
+        return math.exp(-loss_bound)
+
+
+def float64(values: Tensor) -> Tensor:
+    """A float64 copy on the CPU, without history."""
+    return torch.as_tensor(values, dtype=torch.float64, device="cpu").detach().clone()

@@ -1,0 +1,211 @@
+"""TradeoffPanel and the figures of notebook 03, on a tiny study that is trained here."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from rdlite import plots, plots_tradeoff, results
+from rdlite.panels import TradeoffPanel
+from rdlite.studies import GridSpec, run_grid
+
+SPEC = """\
+imbalance = 10
+head = 60
+heldout = 12
+size = 14
+networks = [["cnn-8", "cnn-4"], ["cnn-4", "cnn-4"]]
+teachers = ["none", "standard", "robust"]
+students = ["standard", 0, 0.5, 1]
+heldout_labels = ["teacher", "one-hot"]
+seeds = [0, 1]
+
+[config]
+epochs = 2
+batch_size = 16
+rounds = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("study")
+    (made / "asked.toml").write_text(SPEC)
+    table = run_grid(GridSpec.from_file(made / "asked.toml"), progress=False)
+    results.write(made, made / "asked.toml", table)
+    return made
+
+
+@pytest.fixture
+def panel(folder):
+    return TradeoffPanel(str(folder))
+
+
+def rows_of(panel, student, **wanted):
+    table = panel.study.table
+    for name, value in {"student": student, **wanted}.items():
+        table = table[table[name] == value]
+    assert len(table) == 2, "two seeds"
+    return table
+
+
+def test_the_panel_shows_the_means_of_the_table(panel):
+    panel.state = {"alpha": 0.5, "teacher": "robust", "heldout_labels": "one-hot"}
+    where = {"teacher": "robust", "teacher_network": "cnn-8", "heldout_labels": "one-hot"}
+    rows, standard = rows_of(panel, "0.5", **where), rows_of(panel, "standard", **where)
+    error = rows.worst.std() / 2**0.5
+    shown = panel.numbers.value
+    assert f"average {rows.average.mean():.3f}" in shown
+    assert f"worst {rows.worst.mean():.3f} ± {error:.3f}" in shown
+    assert f"{standard.average.mean():.3f} and {standard.worst.mean():.3f}" in shown
+    for k, name in enumerate(panel.study.class_names):
+        accuracy = np.mean([values[k] for values in rows.per_class])
+        multiplier = np.mean([values[k] for values in rows.multipliers])
+        line = next(x for x in shown.split("</tr>") if name in x)
+        assert f"{accuracy:.3f} ±" in line and f"{multiplier:.3f}" in line
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        {"alpha": 0.0},
+        {"teacher": "none"},
+        {"student": "cnn-4 -> cnn-4"},
+        {"heldout_labels": "one-hot"},
+    ],
+)
+def test_every_control_changes_numbers_and_picture_and_reset_goes_back(panel, move):
+    numbers, picture = panel.numbers.value, panel.picture.value
+    panel.state = move
+    assert panel.numbers.value != numbers and panel.picture.value != picture
+    assert "role" not in panel.numbers.value, "no error"
+    panel.reset()
+    assert panel.numbers.value == numbers and panel.picture.value == picture
+
+
+def test_without_a_teacher_there_is_no_choice_of_labels(panel):
+    assert not panel.controls["heldout_labels"].disabled
+    panel.state = {"teacher": "none"}
+    assert panel.controls["heldout_labels"].disabled
+    numbers = panel.numbers.value
+    panel.state = {"heldout_labels": "one-hot"}
+    assert panel.numbers.value == numbers
+
+
+def test_train_this_one_now_trains_the_cell_with_a_new_seed(panel):
+    panel.state = {"alpha": 0.5}
+    numbers, seen = panel.numbers.value, []
+    panel.progress.observe(lambda change: seen.append(change["new"]), "value")
+    panel.button.click()
+    run = panel.run()
+    assert run.seed == 2 and run.objective.alpha == 0.5 and run.teacher.network == "cnn-8"
+    torch.manual_seed(0)  # nothing depends on it
+    net, history = run.train(run.teacher.train()[0])
+    expected = run.measure(net, history)
+    assert panel.trained[run] == expected
+    assert f"trained now: average {expected['average']:.3f}" in panel.numbers.value
+    assert seen == sorted(seen) and seen[-1] == pytest.approx(1) and len(seen) == 8
+    assert not panel.button.disabled and panel.progress.layout.visibility == "hidden"
+    panel.state = {"alpha": 1.0}
+    assert "trained now" not in panel.numbers.value
+    panel.state = {"alpha": 0.5}
+    assert "trained now" in panel.numbers.value != numbers
+
+
+def test_the_teacher_is_trained_once(panel):
+    panel.train()
+    (teacher,) = panel._networks.values()
+    panel.state = {"alpha": 0.0}
+    panel.train()
+    assert list(panel._networks.values()) == [teacher] and len(panel.trained) == 2
+
+
+def test_training_that_diverges_is_shown_in_the_panel(panel):
+    config = dataclasses.replace(panel.study.spec.config, learning_rate=1e30)
+    spec = dataclasses.replace(panel.study.spec, config=config)
+    panel.study = dataclasses.replace(panel.study, spec=spec)
+    panel.train()
+    assert "FloatingPointError" in panel.numbers.value and "learning_rate" in panel.numbers.value
+    assert not panel.button.disabled and not panel.trained
+    panel.reset()
+    assert "average" in panel.numbers.value
+
+
+def test_an_interrupt_ends_the_training_and_leaves_the_panel_usable(panel):
+    def stop(_change):
+        raise KeyboardInterrupt
+
+    panel.progress.observe(stop, "value")
+    panel.progress.value = 0.0
+    panel.train()
+    assert "KeyboardInterrupt" in panel.numbers.value and not panel.button.disabled
+    panel.progress.unobserve_all()
+    panel.train()
+    assert "trained now" in panel.numbers.value
+
+
+def test_a_class_name_cannot_become_markup(folder):
+    study = results.read(folder)
+    names = ("<script>alert(1)</script>", "$x^", *study.class_names[2:])
+    panel = TradeoffPanel(dataclasses.replace(study, class_names=names))
+    assert "&lt;script&gt;" in panel.numbers.value and "<script" not in panel.numbers.value
+
+
+def test_a_study_that_is_not_there_is_named():
+    with pytest.raises(OSError, match="no-such-study"):
+        TradeoffPanel("no-such-study")
+
+
+def test_the_shipped_study_is_whole_and_small():
+    shipped = results.SHIPPED / "tradeoff"
+    study = results.read("tradeoff")
+    recipe = GridSpec.from_file("rdlite/recipes/tradeoff.toml")
+    assert study.spec == recipe and len(study.table) == len(recipe.runs())
+    assert sum(file.stat().st_size for file in shipped.iterdir()) < 400_000
+    per_class = np.array(study.table.per_class.tolist())
+    np.testing.assert_allclose(per_class.min(1), study.table.worst, atol=1e-4)
+    np.testing.assert_allclose(per_class.mean(1), study.table.average, atol=1e-4)
+    text = (shipped / "about.json").read_text()
+    assert re.search(r'"torch": "\d+\.\d+', text) and re.search(r'"rdlite": "\d+\.\d+', text)
+
+
+def test_against_alpha_draws_the_means_of_every_alpha(panel):
+    table = panel.study.students("cnn-8", "cnn-4").query("teacher == 'standard'")
+    ax = plots_tradeoff.against_alpha(table)
+    average, worst = (line.get_xydata() for line in ax.get_lines()[:2])
+    assert average[:, 0].tolist() == [0, 0.5, 1]
+    expected = table[table.student == "0.5"]
+    assert average[1, 1] == pytest.approx(expected.average.mean())
+    assert worst[1, 1] == pytest.approx(expected.worst.mean()) and ax.get_ylim() == (0, 1)
+    plots.plt.close(ax.figure)
+
+
+def test_frontiers_draws_a_line_a_table(panel):
+    table = panel.study.students("cnn-8", "cnn-4")
+    ax = plots.plt.subplots()[1]
+    shown = {name: table[table.teacher == name] for name in ("none", "robust")}
+    assert plots_tradeoff.frontiers(shown, ax) is ax
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert set(words) == {"none", "robust", "alpha 1"}
+    last = table[(table.teacher == "robust") & (table.student == "robust")]
+    ends = [line.get_xydata().tolist() for line in ax.get_lines() if len(line.get_xdata()) == 1]
+    assert [[last.average.mean(), last.worst.mean()]] in ends
+    plots.plt.close(ax.figure)
+
+
+def test_estimates_marks_the_mean_of_each_estimator():
+    draws = {"a": torch.tensor([[0.0, 1.0], [1.0, 2.0]]), "b": torch.ones(2, 2)}
+    ax = plots_tradeoff.estimates([0.4, 1.4], draws, ["x", "y"], [5, 1])
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[0.5, 1.5], [1.0, 1.0]]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x\n5", "y\n1"]
+    plots.plt.close(ax.figure)
+
+
+def test_students_of_a_pair_and_those_without_a_teacher(folder):
+    study = results.read(folder)
+    rows = study.students("cnn-4", "cnn-4", "one-hot")
+    assert len(rows) == 2 * (2 + 1) * 4
+    assert set(rows.teacher_network) == {"none", "cnn-4"}
+    assert set(rows.heldout_labels) == {"one-hot"}
