@@ -6,6 +6,8 @@ Logit adjustment as a loss is the margin loss (8) with c = 1 / pi, which is what
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -33,20 +35,25 @@ class ShiftedScorer(nn.Module):
         return self.model(inputs) + self.shift.to(inputs.device)
 
 
-def logit_adjusted(model: nn.Module, splits: Splits, *, config: TrainConfig) -> History:
+def logit_adjusted(
+    model: nn.Module, splits: Splits, *, config: TrainConfig, **options: object
+) -> History:
     """Train on the logit-adjusted cross-entropy: eq. (8) with c = 1 / pi, on labels.
 
     Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
     """
-    return fit(model, splits.train, BALANCED, heldout=splits.heldout, config=config)
+    return fit(model, splits.train, BALANCED, heldout=splits.heldout, config=config, **options)
 
 
-def post_hoc_logit_adjusted(model: nn.Module, splits: Splits, *, config: TrainConfig) -> History:
+def post_hoc_logit_adjusted(
+    model: nn.Module, splits: Splits, *, config: TrainConfig, **options: object
+) -> History:
     """Train on plain cross-entropy and predict with f - log pi.
 
     Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
     """
-    history = fit(model, splits.train, STANDARD, heldout=splits.heldout, config=config)
+    how = {"heldout": splits.heldout, "config": config, **options}
+    history = fit(model, splits.train, STANDARD, **how)
     prior = splits.train.class_counts / len(splits.train)
     history.scorer = ShiftedScorer(model, -prior.log()).to(splits.train.images.device)
     return history
@@ -94,11 +101,17 @@ class GroupDRO:
 
 
 def group_dro(
-    model: nn.Module, splits: Splits, *, step_size: float = 0.01, config: TrainConfig
+    model: nn.Module,
+    splits: Splits,
+    *,
+    step_size: float = 0.01,
+    config: TrainConfig,
+    **options: object,
 ) -> History:
     """Train on labels with `GroupDRO`; ``config.sampling="uniform"`` is the balanced variant."""
+    how = {"heldout": splits.heldout, "config": config, **options}
     player = GroupDRO(splits.num_classes, step_size)
-    return fit(model, splits.train, STANDARD, heldout=splits.heldout, config=config, loss=player)
+    return fit(model, splits.train, STANDARD, loss=player, **how)
 
 
 def post_shift(
@@ -141,12 +154,30 @@ def post_shift(
     return best
 
 
-def post_shifted(history: History, splits: Splits) -> History:
-    """Shift the scorer of a trained model by `post_shift` on the held-out images, in place."""
-    logits = predict(history.scorer, splits.heldout)
-    weights = post_shift(logits, splits.heldout.labels)
-    scorer = ShiftedScorer(history.scorer, weights.log()).to(splits.heldout.images.device)
-    history.scorer = scorer
+def post_shifted(
+    model: nn.Module,
+    splits: Splits,
+    *,
+    teacher: nn.Module | None = None,
+    config: TrainConfig,
+    **how: object,
+) -> History:
+    """Train for the standard objective, then predict with `post_shift`'s weights.
+
+    Args:
+        model: trained in place.
+        splits: the held-out images choose the weights.
+        teacher: None for training on labels.
+        config: how to train.
+        how: options of `distill` or, without a teacher, of `fit`.
+    """
+    if teacher is None:
+        how = {"heldout": splits.heldout, "config": config, **how}
+        history = fit(model, splits.train, STANDARD, **how)
+    else:
+        history = distill(teacher, model, splits, STANDARD, config=config, **how)
+    weights = post_shift(predict(model, splits.heldout), splits.heldout.labels)
+    history.scorer = ShiftedScorer(model, weights.log()).to(splits.heldout.images.device)
     return history
 
 
@@ -172,7 +203,7 @@ def teacher_margins(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def ada_alpha(
-    teacher: nn.Module, student: nn.Module, splits: Splits, *, config: TrainConfig, **how: object
+    student: nn.Module, splits: Splits, *, teacher: nn.Module, config: TrainConfig, **how: object
 ) -> History:
     """Standard distillation that trusts the teacher class by class: ``w_y = max(0, g_y)``.
 
@@ -180,8 +211,8 @@ def ada_alpha(
 
     Source: Lukasik et al., Teacher's pet, 2021; **[reading]**.
     """
-    trust = _margins(teacher, splits).clamp_min(0)
-    return distill(teacher, student, splits, STANDARD, mix=trust, config=config, **how)
+    how["mix"] = _margins(teacher, splits).clamp_min(0)
+    return distill(teacher, student, splits, STANDARD, config=config, **how)
 
 
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
@@ -209,7 +240,7 @@ def _log_sum_of_others(logits: Tensor) -> Tensor:
 
 
 def ada_margin(
-    teacher: nn.Module, student: nn.Module, splits: Splits, *, config: TrainConfig, **how: object
+    student: nn.Module, splits: Splits, *, teacher: nn.Module, config: TrainConfig, **how: object
 ) -> History:
     """Standard distillation with `adaptive_margin_loss`, g of `teacher_margins`.
 
@@ -226,3 +257,25 @@ def ada_margin(
 def _margins(teacher: nn.Module, splits: Splits) -> Tensor:
     probabilities = torch.softmax(predict(teacher, splits.heldout), 1)
     return teacher_margins(probabilities, splits.heldout.labels.to(probabilities.device))
+
+
+def uniform_group_dro(
+    model: nn.Module, splits: Splits, *, config: TrainConfig, **options: object
+) -> History:
+    """`group_dro` on batches that hold every class equally often."""
+    return group_dro(model, splits, config=replace(config, sampling="uniform"), **options)
+
+
+ON_LABELS = {
+    "logit-adjusted": logit_adjusted,
+    "post-hoc-logit-adjusted": post_hoc_logit_adjusted,
+    "group-dro": group_dro,
+    "group-dro-uniform": uniform_group_dro,
+    "post-shifted": post_shifted,
+}
+WITH_A_TEACHER = {
+    "post-shifted": post_shifted,
+    "ada-alpha": ada_alpha,
+    "ada-margin": ada_margin,
+}
+NAMES = tuple({**ON_LABELS, **WITH_A_TEACHER})

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from rdlite import checks
+from rdlite.studies import CELL
 
 # Okabe and Ito's palette, safe for colour-blind readers
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -72,10 +73,10 @@ def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of every cell of a grid, in the table's order.
 
-    Columns teacher_network, student_network, teacher, student, alpha, heldout_labels, average,
-    average_error, worst, worst_error, seeds; the error is 0 for one seed.
+    Columns: those that say what was trained (`rdlite.studies.CELL`), average, average_error, worst,
+    worst_error, seeds; the error is 0 for one seed.
     """
-    keys = ["teacher_network", "student_network", "teacher", "student", "alpha", "heldout_labels"]
+    keys = [name for name in CELL if name in table]
     groups = table.groupby(keys, sort=False)
     cells = groups.agg(
         average=("average", "mean"),

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 import rdlite
-from rdlite import data, files, models
+from rdlite import baselines, data, files, models
 from rdlite.distillation import distill, predict
 from rdlite.metrics import summary
 from rdlite.objectives import STANDARD, Objective
@@ -33,7 +33,8 @@ class Run:
     Args:
         dataset, imbalance, head, heldout, size, seed: see `rdlite.data.load`.
         network: see `rdlite.models.create`; its first weights are drawn from ``config.seed``.
-        objective: eq. (3).
+        method: ``"fit"`` for eqs (6)-(8), or a baseline, see `rdlite.baselines.NAMES`.
+        objective: eq. (3), with the method ``"fit"``.
         teacher: the run that trains the teacher; None for the one-hot labels.
         heldout_labels, teacher_view, temperature, mix: see `rdlite.distillation.distill`; they
             matter only with a teacher.
@@ -50,6 +51,7 @@ class Run:
     size: int | None = None
     seed: int = 0
     network: str
+    method: str = "fit"
     objective: Objective = STANDARD
     teacher: Run | None = None
     heldout_labels: str = "one-hot"
@@ -60,8 +62,8 @@ class Run:
 
     @property
     def key(self) -> str:
-        """A hash of the whole description and of rdlite's version; the name of its files."""
-        text = json.dumps([asdict(self), rdlite.__version__], sort_keys=True)
+        """A hash of what differs from the defaults, and of rdlite's version: its files' name."""
+        text = json.dumps([_described(self), rdlite.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @property
@@ -71,7 +73,8 @@ class Run:
         >>> Run(network="cnn-6", teacher=Run(network="cnn-16")).label
         'seed 0: cnn-6 for standard, taught by cnn-16 for standard, held-out labels one-hot'
         """
-        words = f"seed {self.seed}: {self.network} for {self.objective.name}"
+        what = self.objective.name if self.method == "fit" else self.method
+        words = f"seed {self.seed}: {self.network} for {what}"
         if self.teacher is None:
             return words
         teacher = f"{self.teacher.network} for {self.teacher.objective.name}"
@@ -107,7 +110,7 @@ class Run:
         device: str = "cpu",
         on_round: Callable[[dict], object] | None = None,
     ) -> tuple[nn.Module, History]:
-        """Train the network.
+        """Train the network; returns what predicts, and what happened.
 
         Args:
             teacher: the trained network of ``self.teacher``.
@@ -115,22 +118,20 @@ class Run:
             on_round: see `rdlite.training.fit`.
         """
         splits, net = self.splits(device), self.create(device)
-        options = {"config": self.config, "on_round": on_round}
-        if self.teacher is None:
-            history = fit(net, splits.train, self.objective, heldout=splits.heldout, **options)
-            return net, history
-        history = distill(
-            teacher,
-            net,
-            splits,
-            self.objective,
-            heldout_labels=self.heldout_labels,
-            teacher_view=self.teacher_view,
-            temperature=self.temperature,
-            mix=self.mix,
-            **options,
-        )
-        return net, history
+        how = {"config": self.config, "on_round": on_round}
+        if self.teacher is not None:
+            names = ("heldout_labels", "teacher_view", "temperature", "mix")
+            how |= {name: getattr(self, name) for name in names}
+        if self.method != "fit":
+            known = baselines.ON_LABELS if self.teacher is None else baselines.WITH_A_TEACHER
+            if self.teacher is not None:
+                how["teacher"] = teacher
+            history = known[self.method](net, splits, **how)
+        elif self.teacher is None:
+            history = fit(net, splits.train, self.objective, heldout=splits.heldout, **how)
+        else:
+            history = distill(teacher, net, splits, self.objective, **how)
+        return history.scorer, history
 
     def measure(self, net: nn.Module, history: History) -> dict:
         """Accuracies on the test set, the last multipliers and the last held-out accuracies."""
@@ -146,6 +147,21 @@ class Run:
             "heldout_worst": last["worst"],
             "multipliers": history.multipliers[-1].tolist(),
         }
+
+
+def _described(value: object) -> object:
+    """A dataclass as a dict of the fields that are not at their default, for JSON.
+
+    An option that a later version adds thus leaves the old runs' names as they are.
+    """
+    if not is_dataclass(value):
+        return value
+    kept = {}
+    for one in fields(value):
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        if getattr(value, one.name) != default:
+            kept[one.name] = _described(getattr(value, one.name))
+    return kept
 
 
 @lru_cache(maxsize=2)

@@ -10,13 +10,14 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 
 import joblib
 import pandas as pd
 import torch
 
-from rdlite import checks
+from rdlite import baselines, checks
 from rdlite.distillation import TEACHER_VIEWS
 from rdlite.objectives import NAMED, Objective
 from rdlite.runs import Run, Store
@@ -26,13 +27,19 @@ NO_TEACHER = "none"  # the student learns from the one-hot labels
 PROCESSES_ON_A_GPU = 4  # they share it
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
 BAR_FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed} gone, about {remaining} left"
-COLUMNS = [
+CELL = [  # what was trained, but for the seed
+    "method",
     "teacher_network",
     "student_network",
     "teacher",
     "student",
     "alpha",
     "heldout_labels",
+    "temperature",
+    "learning_rate",
+]
+COLUMNS = [
+    *CELL,
     "seed",
     "average",
     "worst",
@@ -58,9 +65,14 @@ class GridSpec:
         networks: pairs (teacher's, student's), see `rdlite.models.create`.
         teachers: objectives, and ``"none"`` for the one-hot labels.
         students: objectives.
-        heldout_labels: of ``"teacher"``, ``"one-hot"``; without a teacher always one-hot.
+        baselines: of `rdlite.baselines.NAMES`: those on labels where the teacher is ``"none"``,
+            those with a teacher for every other teacher.
+        heldout_labels: of ``"teacher"``, ``"one-hot"``; without a teacher always one-hot. Baselines
+            do not use them.
         seeds: one run of the grid for each.
-        teacher_view, temperature, mix: see `rdlite.distillation.distill`.
+        teacher_view, mix: see `rdlite.distillation.distill`.
+        temperatures: of the teacher's probabilities, every one for every student.
+        learning_rates: of the students; empty for that of ``config``, which teachers use.
         config: how to train both; its seed is replaced by the run's.
         device: ``"cpu"``, ``"cuda"``, ...
 
@@ -76,42 +88,49 @@ class GridSpec:
     networks: tuple[tuple[str, str], ...] = (("cnn-16", "cnn-6"),)
     teachers: tuple[str | float, ...] = (NO_TEACHER, *NAMED)
     students: tuple[str | float, ...] = tuple(NAMED)
+    baselines: tuple[str, ...] = ()
     heldout_labels: tuple[str, ...] = ("teacher",)
     seeds: tuple[int, ...] = (0, 1, 2)
     teacher_view: str = "consistent"
-    temperature: float = 1.0
+    temperatures: tuple[float, ...] = (1.0,)
+    learning_rates: tuple[float, ...] = ()
     mix: float = 0.5
     config: TrainConfig = field(default_factory=lambda: TrainConfig(rounds=24))
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("teachers", (NO_TEACHER, *NAMED)),
-            ("students", NAMED),
-            ("heldout_labels", ("teacher", "one-hot")),
-        ):
+        lists = {
+            "networks": None,
+            "teachers": (NO_TEACHER, *NAMED),
+            "students": tuple(NAMED),
+            "baselines": baselines.NAMES,
+            "heldout_labels": ("teacher", "one-hot"),
+            "temperatures": None,
+            "learning_rates": None,
+            "seeds": None,
+        }
+        for name, allowed in lists.items():
             chosen = getattr(self, name)
+            needed = name not in ("baselines", "learning_rates")
             checks.require(
-                isinstance(chosen, (tuple, list)) and len(chosen) > 0,
-                f"{name} must be a list that names at least one of {list(allowed)}, got {chosen!r}",
+                isinstance(chosen, (tuple, list)) and len(chosen) >= needed,
+                f"{name} must be a list" + " that is not empty" * needed + f", got {chosen!r}",
             )
-            for value in chosen:
-                if isinstance(value, str) or name == "heldout_labels":
+            for value in chosen if allowed else ():
+                if isinstance(value, str) or name not in ("teachers", "students"):
                     checks.choice(name, value, allowed)
                 else:
                     checks.number(name, value, low=0, high=1)
         checks.require(
-            len(self.networks) > 0
-            and all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.networks),
+            all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in self.networks),
             f"networks must be pairs (teacher's, student's), got {self.networks!r}",
         )
         checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
-        checks.require(
-            isinstance(self.seeds, (tuple, list)) and len(self.seeds) > 0,
-            f"seeds must be a list with at least one number, got {self.seeds!r}",
-        )
         for seed in self.seeds:
             checks.whole("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
+        for name in ("temperatures", "learning_rates"):
+            for value in getattr(self, name):
+                checks.number(name, value, low=0, above=True)
         checks.require(
             self.config.scorer == "last",
             "config must have scorer='last' in a grid: a shared teacher is one network, "
@@ -141,16 +160,27 @@ class GridSpec:
 
     def runs(self) -> list[Run]:
         """Every student of the grid, seed by seed; each once."""
-        return list(
-            dict.fromkeys(
-                self.run(teacher, student, labels, seed=seed, networks=networks)
-                for seed in self.seeds
-                for networks in self.networks
-                for teacher in self.teachers
-                for labels in self.heldout_labels
-                for student in self.students
-            )
-        )
+        made = []
+        for seed, networks, teacher in product(self.seeds, self.networks, self.teachers):
+            known = baselines.ON_LABELS if teacher == NO_TEACHER else baselines.WITH_A_TEACHER
+            how = list(product(self.temperatures, self.learning_rates or [None]))
+            for temperature, learning_rate in how:
+                options = {
+                    "seed": seed,
+                    "networks": networks,
+                    "temperature": temperature,
+                    "learning_rate": learning_rate,
+                }
+                made += [
+                    self.run(teacher, student, labels, **options)
+                    for labels, student in product(self.heldout_labels, self.students)
+                ]
+                made += [
+                    self.run(teacher, "standard", method=name, **options)
+                    for name in self.baselines
+                    if name in known
+                ]
+        return list(dict.fromkeys(made))
 
     def run(
         self,
@@ -158,21 +188,32 @@ class GridSpec:
         student: str | float,
         heldout_labels: str = "teacher",
         *,
+        method: str = "fit",
         seed: int = 0,
         networks: tuple[str, str] | None = None,
+        temperature: float | None = None,
+        learning_rate: float | None = None,
     ) -> Run:
-        """One cell of the grid, for one seed and one pair of networks (by default the first)."""
+        """One cell of the grid, for one seed; by default the first networks and temperature."""
         big, small = networks or self.networks[0]
-        config = replace(self.config, seed=seed + STUDENT_SEED)
+        rate = learning_rate or self.config.learning_rate
+        config = replace(self.config, seed=seed + STUDENT_SEED, learning_rate=rate)
         task = {name: getattr(self, name) for name in ("dataset", "imbalance", "head", "heldout")}
         task |= {"size": self.size, "seed": seed}
-        learner = Run(**task, network=small, objective=Objective.named(student), config=config)
+        goal = {"method": method, "objective": Objective.named(student)}
+        learner = Run(**task, network=small, config=config, **goal)
         if teacher == NO_TEACHER:
             return learner
         config = replace(self.config, seed=seed)
         tutor = Run(**task, network=big, objective=Objective.named(teacher), config=config)
-        how = {name: getattr(self, name) for name in ("teacher_view", "temperature", "mix")}
-        return replace(learner, teacher=tutor, heldout_labels=heldout_labels, **how)
+        return replace(
+            learner,
+            teacher=tutor,
+            heldout_labels=heldout_labels,
+            teacher_view=self.teacher_view,
+            temperature=temperature or self.temperatures[0],
+            mix=self.mix,
+        )
 
 
 def _tuples(value: object) -> object:
@@ -247,10 +288,11 @@ def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, boo
 def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
     """One row a finished run, in the order of ``runs``.
 
-    Columns teacher_network, student_network, teacher and student (names of objectives), alpha (of
-    the student), heldout_labels, seed (of the splits), average, worst, worst_class (its name),
-    seconds, heldout_average, heldout_worst, per_class (a list of m accuracies) and multipliers (a
-    list of m, of the last round). Accuracies are fractions of the test set, except those of
+    Columns method, teacher_network, student_network, teacher and student (names of objectives),
+    alpha (of the student), heldout_labels, temperature, learning_rate, seed (of the splits),
+    average, worst, worst_class (its name), seconds, heldout_average, heldout_worst, per_class (a
+    list of m accuracies) and multipliers (a list of m, of the last round). Accuracies are fractions
+    of the test set, except those of
     held-out images, which are the last round's.
     """
     rows = []
@@ -258,12 +300,15 @@ def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
         result = store.result(run)
         if result is not None:
             labels = {
+                "method": run.method,
                 "teacher_network": run.teacher.network if run.teacher else NO_TEACHER,
                 "student_network": run.network,
                 "teacher": run.teacher.objective.name if run.teacher else NO_TEACHER,
                 "student": run.objective.name,
                 "alpha": run.objective.alpha,
                 "heldout_labels": run.heldout_labels,
+                "temperature": run.temperature,
+                "learning_rate": run.config.learning_rate,
                 "seed": run.seed,
             }
             rows.append(labels | result)

@@ -134,13 +134,17 @@ def test_post_shift_finds_what_a_search_finds():
     assert float(found) >= worst - 0.02
 
 
-def test_post_shifted_predicts_with_f_plus_log_c(splits):
-    net = network()
-    history = fit(net, splits.train, STANDARD, heldout=splits.heldout, config=CONFIG)
-    f = predict(net, splits.heldout)
+@pytest.mark.parametrize("taught", [False, True])
+def test_post_shifted_is_the_standard_student_plus_log_c(splits, taught):
+    net, plain, teacher = network(), network(), network(2, "cnn-8") if taught else None
+    history = baselines.post_shifted(net, splits, teacher=teacher, config=CONFIG)
+    if taught:
+        distill(teacher, plain, splits, STANDARD, config=CONFIG)
+    else:
+        fit(plain, splits.train, STANDARD, heldout=splits.heldout, config=CONFIG)
+    f = predict(plain, splits.heldout)
     c = baselines.post_shift(f, splits.heldout.labels)
-    scorer = baselines.post_shifted(history, splits).scorer
-    torch.testing.assert_close(predict(scorer, splits.heldout), f + c.log().float())
+    torch.testing.assert_close(predict(history.scorer, splits.heldout), f + c.log().float())
 
 
 def test_teacher_margins_by_hand():
@@ -156,7 +160,7 @@ def test_ada_alpha_with_w_1_is_kd_and_with_w_0_is_training_on_labels(
 ):
     monkeypatch.setattr(baselines, "_margins", lambda *_: torch.full((10,), trust))
     ours, theirs, teacher = network(1), network(1), network(2, "cnn-8")
-    baselines.ada_alpha(teacher, ours, splits, config=CONFIG)
+    baselines.ada_alpha(ours, splits, teacher=teacher, config=CONFIG)
     if trust:
         distill(teacher, theirs, splits, STANDARD, mix=mix, config=CONFIG)
     else:
@@ -168,7 +172,7 @@ def test_ada_alpha_trusts_by_class(splits, monkeypatch):
     given = {}
     monkeypatch.setattr(baselines, "distill", lambda *_, **how: given.update(how))
     teacher = network(2, "cnn-8")
-    baselines.ada_alpha(teacher, network(1), splits, config=CONFIG, temperature=2.0)
+    baselines.ada_alpha(network(1), splits, teacher=teacher, config=CONFIG, temperature=2.0)
     p = torch.softmax(predict(teacher, splits.heldout), 1)
     expected = baselines.teacher_margins(p, splits.heldout.labels).clamp_min(0)
     assert torch.equal(given["mix"], expected) and given["temperature"] == 2.0
@@ -214,7 +218,7 @@ def test_the_adaptive_margin_loss_takes_huge_logits(size):
 def test_ada_margin_trains_the_student_and_leaves_the_teacher(splits):
     teacher, student = network(2, "cnn-8"), network(1)
     before, first = weights_of(teacher), weights_of(student)
-    baselines.ada_margin(teacher, student, splits, config=CONFIG)
+    baselines.ada_margin(student, splits, teacher=teacher, config=CONFIG)
     assert torch.equal(weights_of(teacher), before)
     assert not torch.equal(weights_of(student), first)
 

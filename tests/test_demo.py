@@ -19,7 +19,8 @@ from rdlite.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = (
-    "teacher_network,student_network,teacher,student,alpha,heldout_labels,seed,"
+    "method,teacher_network,student_network,teacher,student,alpha,heldout_labels,"
+    "temperature,learning_rate,seed,"
     "average,worst,worst_class,seconds,heldout_average,heldout_worst"
 )
 

@@ -13,6 +13,7 @@ import joblib
 import pytest
 from filelock import FileLock
 
+from rdlite import baselines
 from rdlite.runs import Run, Store
 from rdlite.studies import COLUMNS, GridSpec, run_grid
 from rdlite.training import TrainConfig
@@ -83,6 +84,37 @@ def test_without_a_teacher_networks_of_teachers_make_no_difference():
     assert len(spec.runs()) == 2 * (2 + 2 * 2)
 
 
+def test_baselines_on_labels_and_with_a_teacher():
+    spec = dataclasses.replace(TINY, baselines=baselines.NAMES, seeds=(0,))
+    methods = {teacher: [] for teacher in ("none", "robust")}
+    for run in spec.runs():
+        methods[run.teacher.objective.name if run.teacher else "none"].append(run.method)
+    assert methods["none"] == ["fit", "fit", *baselines.ON_LABELS]
+    assert methods["robust"] == ["fit", "fit", *baselines.WITH_A_TEACHER]
+
+
+def test_temperatures_and_learning_rates_are_combined():
+    spec = dataclasses.replace(TINY, temperatures=(1.0, 4.0), learning_rates=(0.1, 0.2), seeds=(0,))
+    runs = spec.runs()
+    assert len(runs) == 2 * 2 + 2 * 2 * 2, "without a teacher there is no temperature"
+    assert {(r.temperature, r.config.learning_rate) for r in runs if r.teacher} == {
+        (t, rate) for t in (1.0, 4.0) for rate in (0.1, 0.2)
+    }
+    assert {r.teacher.config.learning_rate for r in runs if r.teacher} == {0.1}
+
+
+@pytest.mark.slow
+def test_every_baseline_trains_in_a_grid():
+    spec = dataclasses.replace(
+        TINY, baselines=baselines.NAMES, students=("standard",), teachers=("none", "standard")
+    )
+    table = run_grid(dataclasses.replace(spec, seeds=(0,)), progress=False)
+    assert set(table.method) == {"fit", *baselines.NAMES}
+    assert len(table) == 2 + len(baselines.ON_LABELS) + len(baselines.WITH_A_TEACHER)
+    assert table.average.between(0, 1).all()
+    assert table.per_class.map(tuple).nunique() == len(table), "each is another method"
+
+
 def test_a_store_trains_nothing_twice(tmp_path, monkeypatch):
     small = dataclasses.replace(TINY, seeds=(3,), students=("robust",))
     made = run_grid(small, executor=serial(), store=tmp_path / "new", progress=False)
@@ -136,6 +168,9 @@ def test_a_grid_killed_at_any_moment_goes_on_where_it_was(tmp_path, table):
         ("heldout_labels", ("soft",)),
         ("students", (1.5,)),
         ("networks", ()),
+        ("baselines", ("ada-gamma",)),
+        ("temperatures", (0.0,)),
+        ("learning_rates", (-0.1,)),
         ("networks", (("cnn-4",),)),
         ("seeds", ()),
         ("seeds", (-1,)),

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
 from rdlite import results
 from rdlite.panels.base import Panel, dropdown, slider, table
-from rdlite.panels.drawing import draw_bars, legend_above, plain
-from rdlite.plots import BLUE, GREY, ORANGE, TEACHER_COLOURS, TEACHER_WORDS
+from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
+from rdlite.panels.picture import Update
+from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_COLOURS, TEACHER_WORDS
 from rdlite.runs import Run
 from rdlite.studies import NO_TEACHER
 
@@ -211,64 +213,86 @@ class TradeoffPanel(Panel):
             text += f"<br>trained now: average {live['average']:.3f}, worst {live['worst']:.3f}"
         return text
 
-    def draw(self, figure: Figure, result: _Shown) -> None:
-        chosen, standard = result.chosen, result.standard
-        plane = figure.add_axes((0.065, 0.125, 0.33, 0.65))
-        bars = figure.add_axes((0.465, 0.44, 0.525, 0.36))
-        weights = figure.add_axes((0.465, 0.16, 0.525, 0.19))
-        self._draw_frontiers(plane, result)
+    def scene(self, state: dict) -> int:
+        """The axes hold every cell of the table, and what was trained here."""
+        return len(self.trained)
 
-        worst = int(chosen.per_class[0].argmin())
-        labels = "standard student of the same teacher", "this student"
-        draw_bars(bars, standard.per_class[0], chosen.per_class[0], labels, worst)
+    def draw(self, figure: Figure, result: _Shown) -> Update:
+        standard, chosen = result.standard.per_class[0], result.chosen.per_class[0]
+        plane = figure.add_axes((0.065, 0.125, 0.34, 0.77))
+        bars = figure.add_axes((0.475, 0.45, 0.515, 0.38))
+        below = figure.add_axes((0.475, 0.16, 0.515, 0.2))
+        move_plane = self._draw_plane(plane)
+        draw_bars(bars, standard, chosen, ("standard student, same teacher", "this student"), 0)
+        (live,) = bars.plot([], [], "D", color=PURPLE, markersize=5, label="trained now")
+        legend_above(bars, 3)
         bars.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="accuracy (test)", xticks=[])
-        x = np.arange(len(chosen.multipliers))
-        if result.live:
-            live = np.array(result.live["per_class"])
-            bars.plot(x + 0.2, live, "*", color=ORANGE, markersize=7, label="trained now")
-            legend_above(bars, 3)
-        weights.bar(x, chosen.multipliers, 0.5, color=ORANGE)
-        weights.set(ylabel="multiplier", xlim=bars.get_xlim())
-        weights.locator_params(axis="y", nbins=3)
-        names = [plain(name, 11) for name in self.study.class_names]
-        weights.set_xticks(x, names, fontsize=8)
-        weights.set_xlabel("class, from the most to the least frequent")
-        alpha, name = result.state["alpha"], self.study.class_names[worst]
-        figure.suptitle(
-            f"alpha {alpha:g}: worst class {chosen.worst[0]:.2f} (mostly {plain(name)}), average "
-            f"{chosen.average[0]:.2f}; standard {standard.worst[0]:.2f} and "
-            f"{standard.average[0]:.2f}",
-            fontsize=12,
-        )
+        x = np.arange(len(chosen))
+        weights = below.bar(x, result.chosen.multipliers, 0.5, color=ORANGE).patches
+        highest = max(cell.multipliers.max() for cell in self._cells.values())
+        below.set(ylabel="multiplier", xlim=bars.get_xlim(), ylim=(0, 1.05 * highest))
+        below.locator_params(axis="y", nbins=3)
+        below.set_xticks(x, [plain(name, 11) for name in self.study.class_names], fontsize=8)
+        below.set_xlabel("class, from the most to the least frequent")
+        title = figure.suptitle("", fontsize=12)
 
-    def _draw_frontiers(self, ax: Axes, result: _Shown) -> None:
-        for teacher, points in result.frontiers.items():
-            this = teacher == result.state["teacher"]
-            ax.plot(
-                *points.T,
+        def update(result: _Shown) -> list[Artist]:
+            chosen, standard = result.chosen, result.standard
+            worst = int(chosen.per_class[0].argmin())
+            for bar, height in zip(weights, chosen.multipliers, strict=True):
+                bar.set_height(height)
+            live.set_data(*((x + 0.2, result.live["per_class"]) if result.live else ([], [])))
+            title.set_text(
+                f"alpha {result.state['alpha']:g}: worst class {chosen.worst[0]:.2f} (mostly "
+                f"{plain(self.study.class_names[worst])}), average {chosen.average[0]:.2f}; "
+                f"standard {standard.worst[0]:.2f} and {standard.average[0]:.2f}"
+            )
+            moved = move_bars(bars, standard.per_class[0], chosen.per_class[0], worst)
+            edges = below.spines.values()
+            return [*move_plane(result), *moved, *weights, *edges, live, title]
+
+        update(result)
+        return update
+
+    def _draw_plane(self, ax: Axes) -> Update:
+        """Average against worst class: a line a teacher, and the students of this state."""
+        lines = {
+            teacher: ax.plot(
+                [],
+                [],
                 TEACHER_STYLES.get(teacher, "-"),
                 color=TEACHER_COLOURS.get(teacher, GREY),
                 label=TEACHER_WORDS.get(teacher, teacher),
-                linewidth=2.2 if this else 0.9,
-                marker="o" if this else None,
-                markersize=4,
-                zorder=2 + this,
-            )
-        chosen, standard = result.chosen, result.standard
-        error = {"xerr": chosen.average[1], "yerr": chosen.worst[1], "ecolor": "black"}
-        ring = {"markersize": 12, "fillstyle": "none", "color": "black", "zorder": 4}
-        at = chosen.average[0], chosen.worst[0]
-        ax.errorbar(*at, **error, marker="o", linestyle="none", label="this student", **ring)
-        at = standard.average[0], standard.worst[0]
-        ax.plot(*at, "X", color=GREY, markersize=8, linestyle="none", label="standard student")
-        points = [*result.frontiers.values(), np.array([at])]
-        if result.live:
-            at = result.live["average"], result.live["worst"]
-            ax.plot(*at, "*", color=BLUE, markersize=13, linestyle="none", label="trained now")
-            points.append(np.array([at]))
-        low, high = np.concatenate(points)[:, 0].min(), np.concatenate(points)[:, 0].max()
-        ax.set_xlim(np.floor(50 * low - 0.4) / 50, np.ceil(50 * high + 0.4) / 50)
-        ax.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
+            )[0]
+            for teacher in self.teachers
+        }
+        none = {"linestyle": "none"}
+        ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
+        (here,) = ax.plot([], [], "o", **none, **ring)
+        crosses = [ax.plot([], [], color="black", linewidth=1)[0] for _ in range(2)]
+        (cross,) = ax.plot([], [], "X", color=GREY, markersize=8, **none, label="standard student")
+        (star,) = ax.plot([], [], "D", color=PURPLE, markersize=7, **none, label="trained now")
+        averages = [cell.average[0] for cell in self._cells.values()]
+        averages += [run["average"] for run in self.trained.values()]
+        low, high = np.floor(50 * min(averages)) / 50, np.ceil(50 * max(averages)) / 50
+        ax.set(xlim=(low, high), ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
         ax.set(xlabel="average accuracy (cut axis)", ylabel="worst-class accuracy")
         ax.locator_params(axis="x", nbins=5)
-        legend_above(ax, 2)
+        ax.legend(loc="upper left", ncols=2, fontsize=8.5, frameon=False, columnspacing=1.2)
+
+        def update(result: _Shown) -> list[Artist]:
+            for teacher, points in result.frontiers.items():
+                this = teacher == result.state["teacher"]
+                lines[teacher].set_data(*points.T)
+                lines[teacher].set(linewidth=2.2 if this else 0.9, zorder=2 + this / 2)
+                lines[teacher].set(marker="o" if this else "", markersize=4)
+            (x, dx), (y, dy) = result.chosen.average, result.chosen.worst
+            here.set_data([x], [y])
+            crosses[0].set_data([x - dx, x + dx], [y, y])
+            crosses[1].set_data([x, x], [y - dy, y + dy])
+            cross.set_data(result.standard.average[:1], result.standard.worst[:1])
+            live = result.live
+            star.set_data(*(([live["average"]], [live["worst"]]) if live else ([], [])))
+            return [*lines.values(), here, *crosses, cross, star, *ax.spines.values()]
+
+        return update

@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
+from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
 from rdlite.panels.base import Panel
 
 ROUNDS, MOVES = 10, 5  # new steps, and the prepared steps after each of them
@@ -33,6 +33,7 @@ PANELS = {  # name -> its maker and its costly controls, whose change is a "new"
     "TeacherPanel": (TeacherPanel, ("population", "teacher")),
     "ClassWeightPanel": (photographs, ()),
     "ClassWeightPanel.on_plane": (ClassWeightPanel.on_plane, ()),
+    "TradeoffPanel": (TradeoffPanel, ()),
 }
 
 
