@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, cell_statistics
 
-STYLES = ((BLUE, "-o"), (ORANGE, "--s"), (GREEN, "-.^"), (GREY, ":D"), (PURPLE, "-v"))
+STYLES = ((GREY, ":D"), (BLUE, "-o"), (GREEN, "-.^"), (ORANGE, "--s"), (PURPLE, "-v"))
 
 
 def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -25,7 +25,7 @@ def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
     cells = _frontier(table)
-    for name, (colour, style) in zip(("average", "worst"), STYLES, strict=False):
+    for name, (colour, style) in zip(("average", "worst"), STYLES[1::2], strict=True):
         error = cells[f"{name}_error"]
         words = {"average": "average", "worst": "worst class"}[name]
         ax.errorbar(cells.alpha, cells[name], error, fmt=style, color=colour, label=words)
@@ -37,8 +37,8 @@ def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def frontiers(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
     """Average against worst class of every alpha, a line for each table, which ends in alpha 1.
 
-    The horizontal axis is cut, because the averages lie close together. Crosses are one standard
-    error over seeds.
+    The horizontal axis is cut, because the averages lie close together. Strokes are one standard
+    error of the worst class over seeds.
 
     Args:
         tables: name -> rows of `rdlite.studies.frame`, as in `against_alpha`.
@@ -47,10 +47,8 @@ def frontiers(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axe
     ax = ax or plt.subplots(figsize=(6.8, 5.0), layout="constrained")[1]
     for (name, table), (colour, style) in zip(tables.items(), STYLES, strict=False):
         cells = _frontier(table)
-        error = {"xerr": cells.average_error, "yerr": cells.worst_error, "elinewidth": 0.5}
-        ax.errorbar(
-            cells.average, cells.worst, fmt=style, color=colour, label=name, markersize=4, **error
-        )
+        how = {"color": colour, "label": name, "markersize": 4, "elinewidth": 0.7}
+        ax.errorbar(cells.average, cells.worst, cells.worst_error, fmt=style, **how)
         last = cells.iloc[-1]
         ax.plot(last.average, last.worst, "o", fillstyle="none", markersize=13, color=colour)
     ax.set(ylim=(0, 1), xlabel="average accuracy (test set; cut axis)")
@@ -84,7 +82,7 @@ def estimates(
     x = np.arange(len(class_names))
     ax.hlines(truth, x - 0.35, x + 0.35, color="black", label="true")
     for i, (name, values) in enumerate(draws.items()):
-        values, (colour, style) = np.asarray(values), STYLES[i]
+        values, (colour, style) = np.asarray(values), STYLES[2 * i + 1]
         at = x + (i - (len(draws) - 1) / 2) * 0.3
         low, high = np.quantile(values, [0.05, 0.95], axis=0)
         ax.vlines(at, low, high, color=colour, linewidth=2)
