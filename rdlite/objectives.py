@@ -55,8 +55,9 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
 def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """The margin loss of eq. (8): cross-entropy of ``logits - log(class_weights)``.
 
-    It has the minimiser of `reweighted_loss`, and still moves the decision boundary of a net that
-    interpolates its training set. With equal weights it is plain cross-entropy.
+    It has the minimiser of `reweighted_loss`, but moves the loss of an image instead of stretching
+    it. On a net that interpolates its training set the effect of both fades as the logits grow,
+    that of re-weighting first (notebook 02). With equal weights it is plain cross-entropy.
 
     Args:
         logits: (B, m).

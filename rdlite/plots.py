@@ -160,5 +160,5 @@ def class_curves(
         rounds = np.arange(1, len(values) + 1)
         ax.plot(rounds, values[:, k], styles[k % 4], color=colours[k], label=name)
     ax.set(xlabel="round", ylabel=ylabel, xlim=(1, max(2, len(values))))
-    ax.legend(fontsize=7, ncols=2, frameon=False)
+    ax.legend(fontsize=8, ncols=2, frameon=False)
     return ax
