@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("spec", type=Path, metavar="SPEC.toml", help="see rdlite/recipes/")
     study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
+    study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
     study.add_argument("--dry-run", action="store_true", help="only print the runs")
     return parser
 
@@ -64,7 +65,7 @@ def _study(options: argparse.Namespace) -> int:
             f"{len(runs)} students of {len({run.teacher for run in runs if run.teacher})} teachers"
         )
         return 0
-    table = run_grid(spec, store=options.store)
+    table = run_grid(spec, executor=options.dask, store=options.store)
     if table.empty:
         return 130
     print("Written:", results.write(options.out or options.store, options.spec, table))

@@ -226,7 +226,7 @@ def _tuples(value: object) -> object:
 def run_grid(
     spec: GridSpec,
     *,
-    executor: joblib.Parallel | None = None,
+    executor: joblib.Parallel | str | object | None = None,
     store: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -234,8 +234,10 @@ def run_grid(
 
     Args:
         spec: the grid.
-        executor: a `joblib.Parallel` that returns ``"generator_unordered"``; by default one
-            process a core, each of one thread (small networks train fastest so); 4 on a GPU.
+        executor: by default one process a core, each of one thread (small networks train fastest
+            so); 4 on a GPU. Otherwise the address of a Dask scheduler or a
+            `dask.distributed.Client`, whose workers must see the same ``store``, or a
+            `joblib.Parallel` that returns ``"generator_unordered"``.
         store: the folder that keeps finished runs and the teachers' weights, see
             `rdlite.runs.Store`: what is there is not trained again. By default thrown away.
         progress: show a bar with the time left.
@@ -246,14 +248,12 @@ def run_grid(
     """
     from tqdm.auto import tqdm
 
-    if executor is None:
-        most = joblib.cpu_count() if spec.device == "cpu" else PROCESSES_ON_A_GPU
-        executor = joblib.Parallel(n_jobs=most, return_as="generator_unordered")
     runs = spec.runs()
     teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
     for run in {run.network: run for run in runs + teachers}.values():
         run.create(spec.device)  # here first: bad arguments are found, archives are unpacked
     with contextlib.ExitStack() as stack:
+        executor = _parallel(executor, spec.device, stack)
         folder = store or stack.enter_context(tempfile.TemporaryDirectory())
         kept = Store(folder, spec.device)
         waiting = [(run, True) for run in teachers]
@@ -278,6 +278,22 @@ def run_grid(
                         bar.update(finished)
                         stage += [] if finished else [(run, weights)]
         return frame(runs, kept)
+
+
+def _parallel(
+    executor: joblib.Parallel | str | object | None, device: str, stack: contextlib.ExitStack
+) -> joblib.Parallel:
+    """What runs the jobs, until ``stack`` is closed."""
+    if isinstance(executor, joblib.Parallel):
+        return executor
+    if executor is None:
+        most = joblib.cpu_count() if device == "cpu" else PROCESSES_ON_A_GPU
+        return joblib.Parallel(n_jobs=most, return_as="generator_unordered")
+    from dask.distributed import Client
+
+    client = stack.enter_context(Client(executor)) if isinstance(executor, str) else executor
+    stack.enter_context(joblib.parallel_config(backend="dask", client=client))
+    return joblib.Parallel(return_as="generator_unordered")
 
 
 def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, bool]:
