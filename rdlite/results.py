@@ -13,7 +13,7 @@ import torch
 
 import rdlite
 from rdlite import files
-from rdlite.studies import NO_TEACHER, GridSpec
+from rdlite.specs import NO_TEACHER, GridSpec
 
 SHIPPED = Path(__file__).parents[1] / "data" / "results"
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
@@ -67,7 +67,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    wide = table.drop(columns=[*VECTORS, "seconds"])
+    wide = table.drop(columns=[*VECTORS, "seconds"]).dropna(axis="columns", how="all")
     for column, name in VECTORS.items():
         values = np.array(table[column].tolist())
         wide = wide.join(pd.DataFrame(values).add_prefix(f"{name}_").set_index(table.index))

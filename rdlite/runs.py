@@ -21,8 +21,8 @@ from torch import nn
 import rdlite
 from rdlite import baselines, data, files, models
 from rdlite.distillation import distill, predict
-from rdlite.metrics import summary
-from rdlite.objectives import STANDARD, Objective
+from rdlite.metrics import class_calibration, summary
+from rdlite.objectives import STANDARD, Objective, class_risks
 from rdlite.training import History, TrainConfig, fit
 
 
@@ -134,17 +134,21 @@ class Run:
         return history.scorer, history
 
     def measure(self, net: nn.Module, history: History) -> dict:
-        """Accuracies on the test set, the last multipliers and the last held-out accuracies."""
+        """What `rdlite.studies.frame` shows: on the test set, and on the held-out images."""
         splits = self.splits(str(models.device_of(net)))
-        scores = summary(predict(net, splits.test), splits.test.labels)
-        last = history.rows[-1]
+        logits, heldout_logits = predict(net, splits.test), predict(net, splits.heldout)
+        scores = summary(logits, splits.test.labels)
+        heldout = summary(heldout_logits, splits.heldout.labels)
+        p = torch.softmax(heldout_logits, 1)
         return {
             "average": scores["average"],
             "worst": scores["worst"],
             "worst_class": splits.class_names[scores["worst_class"]],
             "per_class": scores["per_class"],
-            "heldout_average": last["average"],
-            "heldout_worst": last["worst"],
+            "robust_loss": float(class_risks(logits, splits.test.one_hot()).max()),
+            "heldout_average": heldout["average"],
+            "heldout_worst": heldout["worst"],
+            "calibration": float(class_calibration(p, splits.heldout.labels).mean()),
             "multipliers": history.multipliers[-1].tolist(),
         }
 

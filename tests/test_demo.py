@@ -19,9 +19,10 @@ from rdlite.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = (
-    "method,teacher_network,student_network,teacher,student,alpha,heldout_labels,"
+    "imbalance,head,method,teacher_network,student_network,teacher,student,alpha,heldout_labels,"
     "temperature,learning_rate,seed,"
-    "average,worst,worst_class,seconds,heldout_average,heldout_worst"
+    "average,worst,worst_class,seconds,heldout_average,heldout_worst,"
+    "robust_loss,calibration,teacher_worst,teacher_calibration"
 )
 
 

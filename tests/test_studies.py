@@ -11,9 +11,13 @@ from pathlib import Path
 
 import joblib
 import pytest
+import torch
 from filelock import FileLock
 
 from rdlite import baselines
+from rdlite.distillation import predict
+from rdlite.metrics import summary
+from rdlite.objectives import class_risks
 from rdlite.runs import Run, Store
 from rdlite.studies import COLUMNS, GridSpec, run_grid
 from rdlite.training import TrainConfig
@@ -103,6 +107,23 @@ def test_temperatures_and_learning_rates_are_combined():
     assert {r.teacher.config.learning_rate for r in runs if r.teacher} == {0.1}
 
 
+def test_tasks_and_parts_replace_fields_and_are_joined():
+    spec = dataclasses.replace(
+        TINY,
+        tasks=({"imbalance": 10}, {"imbalance": 20, "head": 80}),
+        parts=(
+            {"teachers": ("none",), "learning_rates": (0.1, 0.2)},
+            {"teachers": ("robust",), "students": (0.5,)},
+        ),
+    )
+    runs = spec.runs()
+    assert len(runs) == 2 * 2 * (2 * 2 + 1)
+    assert [(r.imbalance, r.head, r.seed) for r in runs[::5]] == [
+        (10, 60, 0), (10, 60, 1), (20, 80, 0), (20, 80, 1)
+    ]  # fmt: skip
+    assert [r.objective.name for r in runs[:5]] == ["standard", "robust"] * 2 + ["0.5"]
+
+
 @pytest.mark.slow
 def test_every_baseline_trains_in_a_grid():
     spec = dataclasses.replace(
@@ -122,6 +143,30 @@ def test_a_store_trains_nothing_twice(tmp_path, monkeypatch):
     assert kinds == [".json"] * 3 + [".pt"]
     monkeypatch.setattr(Run, "train", lambda *_, **__: pytest.fail("trained again"))
     assert run_grid(small, executor=serial(), store=tmp_path / "new", progress=False).equals(made)
+
+
+def test_held_out_numbers_are_those_of_what_predicts(tmp_path):
+    """A post-hoc method is judged, and chosen, with its shift."""
+    run = TINY.run("none", "standard", method="post-hoc-logit-adjusted")
+    scorer, history = run.train()
+    result = run.measure(scorer, history)
+    splits = run.splits()
+    shifted = predict(history.scorer, splits.heldout)
+    plain = predict(history.scorer.model, splits.heldout)
+    assert result["heldout_average"] == summary(shifted, splits.heldout.labels)["average"]
+    assert not torch.equal(shifted.argmax(1), plain.argmax(1))
+    risks = class_risks(predict(scorer, splits.test), splits.test.one_hot())
+    assert result["robust_loss"] == pytest.approx(float(risks.max()))
+
+
+def test_the_teacher_s_numbers_stand_beside_its_students(tmp_path):
+    store = Store(tmp_path)
+    table = run_grid(dataclasses.replace(TINY, seeds=(0,)), store=tmp_path, progress=False)
+    teacher = store.result(TINY.run("robust", "robust").teacher)
+    taught = table[table.teacher == "robust"]
+    assert set(taught.teacher_worst) == {teacher["worst"]}
+    assert set(taught.teacher_calibration) == {teacher["calibration"]}
+    assert table[table.teacher == "none"].teacher_worst.isna().all()
 
 
 def test_a_run_that_another_process_has_is_left_alone(tmp_path):
@@ -174,6 +219,9 @@ def test_a_grid_killed_at_any_moment_goes_on_where_it_was(tmp_path, table):
         ("networks", (("cnn-4",),)),
         ("seeds", ()),
         ("seeds", (-1,)),
+        ("tasks", ({"head_images": 3},)),
+        ("tasks", (3,)),
+        ("students", (2,)),
         ("teacher_view", "plane"),
         ("config", TrainConfig(scorer="average")),
     ],

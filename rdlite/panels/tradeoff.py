@@ -18,7 +18,7 @@ from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
 from rdlite.panels.picture import Update
 from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_COLOURS, TEACHER_WORDS
 from rdlite.runs import Run
-from rdlite.studies import NO_TEACHER
+from rdlite.specs import NO_TEACHER
 
 TEACHER_STYLES = {"none": ":", "standard": "-", "balanced": "--", "robust": "-."}
 
