@@ -1,4 +1,4 @@
-"""Command line: ``python -m rdlite demo`` and ``python -m rdlite study``."""
+"""Command line: ``python -m rdlite demo``, ``study`` and ``report``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,22 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
     study.add_argument("--dry-run", action="store_true", help="only print the runs")
+    report = commands.add_parser(
+        "report",
+        help="a study's tables as a page: methods, frontiers, which claims hold",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    report.set_defaults(command=_report)
+    report.add_argument("results", help="folder of a study's table, or a name in data/results")
+    report.add_argument("--out", type=Path, default=Path("out/report"), help="folder for the page")
     return parser
+
+
+def _report(options: argparse.Namespace) -> int:
+    from rdlite import report, results
+
+    print("Written:", ", ".join(map(str, report.write(results.read(options.results), options.out))))
+    return 0
 
 
 def _study(options: argparse.Namespace) -> int:

@@ -1,0 +1,201 @@
+"""The report: choices that never see the test set, claims with known answers, safe pages."""
+
+import dataclasses
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_studies import TINY
+
+from rdlite import __main__ as cli
+from rdlite import baselines, report, results, runs
+from rdlite.studies import run_grid
+
+NAMES = ("cat", "dog", "<script>alert(1)</script>", "$x|y")
+PAIR = ("cnn-8", "cnn-4")
+SEEDS = range(5)
+
+
+def row(worst, average, *, seed, method="fit", teacher="none", student="standard", **more):
+    taught = teacher != "none"
+    alpha = {"standard": 0.0, "balanced": 0.0, "robust": 1.0}.get(student)
+    gain = (
+        [0.1, -0.1, 0.0, 0.0]
+        if (method, teacher, student) == ("fit", "standard", "standard")
+        else [0] * 4
+    )
+    return {
+        "imbalance": 10,
+        "head": 100,
+        "method": method,
+        "teacher_network": PAIR[0] if taught else "none",
+        "student_network": PAIR[1],
+        "teacher": teacher,
+        "student": student,
+        "alpha": float(student) if alpha is None else alpha,
+        "heldout_labels": "teacher" if taught else "one-hot",
+        "temperature": 1.0,
+        "learning_rate": 0.1,
+        "seed": seed,
+        "average": average,
+        "worst": worst,
+        "heldout_average": average,
+        "heldout_worst": worst,
+        "robust_loss": 1 - worst,
+        "calibration": 0.1,
+        "teacher_worst": 0.3 if taught else np.nan,
+        "teacher_calibration": error.get(teacher, np.nan),
+        "per_class": [0.5 + 0.01 * seed + g for g in gain],
+        "multipliers": [0.25] * 4,
+        **more,
+    }
+
+
+def table(ours=0.6, robust_teacher=0.5):
+    """Every method at worst 0.3 + noise of the seed, ours at ``ours``."""
+    lines = []
+    for seed in SEEDS:
+        wobble = 0.01 * seed
+        for method, teacher, student in report.WORDS:
+            this = ours if (teacher, student) == ("standard", "robust") else 0.3
+            lines.append(
+                row(
+                    this + wobble,
+                    0.7,
+                    seed=seed,
+                    method=method,
+                    teacher=teacher,
+                    student=student,
+                )
+            )
+        for teacher, worst in {"balanced": 0.55, "robust": robust_teacher}.items():
+            lines.append(row(worst + wobble, 0.7, seed=seed, teacher=teacher, student="robust"))
+        for teacher, better in {
+            "none": 0.0,
+            "standard": 0.2,
+            "balanced": 0.1,
+            "robust": 0.1,
+        }.items():
+            for alpha in ("0.3", "0.6"):
+                lines.append(
+                    row(0.35 + better + wobble, 0.75, seed=seed, teacher=teacher, student=alpha)
+                )
+    return pd.DataFrame(lines)
+
+
+def verdicts(rows):
+    return {claim["claim"][:3]: claim["verdict"] for claim in report.claims(rows, PAIR, NAMES)}
+
+
+def test_a_world_where_every_claim_holds():
+    assert verdicts(table()) == dict.fromkeys(["(a)", "(b)", "(c)", "(d)", "(e)"], "holds")
+
+
+def test_a_world_where_ours_is_the_worst():
+    judged = verdicts(table(ours=0.2, robust_teacher=0.9))
+    assert judged["(b)"] == judged["(d)"] == judged["(e)"] == "does not"
+
+
+def test_what_is_within_the_noise_is_unclear():
+    rows = table(ours=0.3)
+    noise = np.random.default_rng(0).normal(0, 0.1, len(rows))
+    rows["worst"] = rows.worst + noise
+    assert verdicts(rows)["(b)"] in ("unclear", "does not")
+    flat = table()
+    flat["per_class"] = [[0.5] * 4] * len(flat)
+    assert verdicts(flat)["(a)"] == "unclear"
+
+
+def test_the_setting_with_the_best_held_out_worst_class_is_chosen_for_every_seed():
+    rows = [
+        row(0.9, 0.9, seed=s, learning_rate=rate, heldout_worst=held, heldout_average=average)
+        for s in SEEDS
+        for rate, held, average in ((0.05, 0.2, 0.9), (0.1, 0.3 + 0.01 * s, 0.5), (0.2, 0.3, 0.6))
+    ]
+    best = report.chosen(pd.DataFrame(rows))
+    assert best.learning_rate.tolist() == [0.1] * 5, "0.32 on average"
+    tie = pd.DataFrame(rows)
+    tie["heldout_worst"] = 0.3
+    assert set(report.chosen(tie).learning_rate) == {0.05}, "the larger average decides"
+
+
+def test_shuffled_test_labels_change_no_choice(monkeypatch):
+    """A real study, measured once more with the labels of the test set in another order."""
+    spec = dataclasses.replace(
+        TINY,
+        teachers=("none", "standard"),
+        students=("standard", "robust"),
+        baselines=("post-shifted", "group-dro"),
+        learning_rates=(0.02, 0.1, 0.3),
+    )
+    serial = joblib.Parallel(n_jobs=1, return_as="generator_unordered")
+    first = run_grid(spec, executor=serial, progress=False)
+    load = runs._load
+
+    def shuffled(*arguments, **options):
+        splits = load(*arguments, **options)
+        order = torch.randperm(len(splits.test), generator=torch.Generator().manual_seed(0))
+        test = dataclasses.replace(splits.test, labels=splits.test.labels[order])
+        return dataclasses.replace(splits, test=test)
+
+    monkeypatch.setattr(runs, "_load", shuffled)
+    second = run_grid(spec, executor=serial, progress=False)
+    assert (first.average - second.average).abs().max() > 0.1, "the test labels are others"
+    keys = [*report.METHOD, *report.CANDIDATES, "seed"]
+    pd.testing.assert_frame_equal(report.chosen(first)[keys], report.chosen(second)[keys])
+    assert len(report.chosen(first)) == 2 * (2 + 2 + 2 + 1)
+
+
+def test_the_interval_of_a_mean_covers_it():
+    estimate = report.Estimate.of(np.array([0.0, 0.1, 0.2, 0.3]))
+    assert estimate.mean == pytest.approx(0.15)
+    assert 0 < estimate.low < 0.15 < estimate.high < 0.3
+
+
+def test_methods_of_other_seeds_are_refused():
+    rows = table()
+    lost = rows[~((rows.method == "group-dro") & (rows.seed == 3))]
+    with pytest.raises(ValueError, match="same seeds for every method"):
+        report.claims(lost, PAIR, NAMES)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    spec = dataclasses.replace(TINY, networks=(PAIR,))
+    report.write(results.Results(spec, table(), NAMES, (4, 3, 2, 1)), out)
+    return out
+
+
+def test_the_page_has_every_method_and_claim(page):
+    text = (page / "report.md").read_text()
+    for name in report.WORDS.values():
+        assert f"| {name} |" in text
+    for letter in "abcde":
+        assert f"| ({letter}) " in text
+    assert (page / "frontier-10-100.png").stat().st_size > 10_000
+    assert "](frontier-10-100.png)" in text
+    line = next(x for x in text.splitlines() if x.startswith("| standard KD |"))
+    assert "0.320 ± 0.007" in line and "-0.300 [-0.300, -0.300]" in line, "sd 0.0158 / sqrt(5)"
+
+
+def test_names_from_data_stay_text(page):
+    source = (page / "report.html").read_text()
+    assert "<script" not in source and source.count("<table") == source.count("</table>") == 4
+    shown = report._html([("table", pd.DataFrame({"class": NAMES})), ("p", NAMES[2])])
+    assert "<script" not in shown and "&lt;script&gt;" in shown
+    assert "<script" not in report._markdown([("table", pd.DataFrame({"class": NAMES}))])
+    assert r"$x\|y" in report._markdown([("table", pd.DataFrame({"class": NAMES}))])
+
+
+def test_the_command_writes_the_page_and_names_a_study_that_is_not_there(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_every_method_of_the_words_exists():
+    for method, teacher, _ in report.WORDS:
+        known = baselines.ON_LABELS if teacher == "none" else baselines.WITH_A_TEACHER
+        assert method == "fit" or method in known
