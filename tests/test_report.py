@@ -21,11 +21,9 @@ SEEDS = range(5)
 def row(worst, average, *, seed, method="fit", teacher="none", student="standard", **more):
     taught = teacher != "none"
     alpha = {"standard": 0.0, "balanced": 0.0, "robust": 1.0}.get(student)
-    gain = (
-        [0.1, -0.1, 0.0, 0.0]
-        if (method, teacher, student) == ("fit", "standard", "standard")
-        else [0] * 4
-    )
+    kd = (method, teacher, student) == ("fit", "standard", "standard")
+    gain = [0.1, -0.1, 0.0, 0.0] if kd else [0.0] * 4
+    error = {"standard": 0.1, "balanced": 0.2, "robust": 0.3}
     return {
         "imbalance": 10,
         "head": 100,
