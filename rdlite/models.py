@@ -4,6 +4,7 @@ linear        logistic regression on the image averaged to 14 x 14 pixels
 mlp-W         one hidden layer of W units on the same pixels
 cnn-W         four 3x3 convolutions of W, 2W, 2W, 4W channels, each with batch norm
 resnet-N      the CIFAR ResNet of He et al. (2016), arXiv:1512.03385, option A, N = 6n + 2
+resnet-18     torchvision's, with a 3x3 stem of stride 1 and no max pooling, for 64 pixels
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch CUDA's too
+        if name == "resnet-18":
+            return _resnet18(num_classes, in_channels)
         if name == "linear":
             return nn.Sequential(_flat_pixels(), nn.Linear(in_channels * FLAT_SIZE**2, num_classes))
         return families[found[1]](int(found[2]), num_classes, in_channels)
@@ -129,6 +132,15 @@ def _cnn(width: int, num_classes: int, in_channels: int) -> nn.Module:
         channels = multiple * width
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
     return nn.Sequential(*layers, *head)
+
+
+def _resnet18(num_classes: int, in_channels: int) -> nn.Module:
+    from torchvision.models import resnet18  # half a second, and only needed here
+
+    net = resnet18(num_classes=num_classes)
+    net.conv1 = _conv3x3(in_channels, 64)
+    net.maxpool = nn.Identity()
+    return net
 
 
 class CifarResNet(nn.Module):
