@@ -274,8 +274,8 @@ class TradeoffPanel(Panel):
         (star,) = ax.plot([], [], "D", color=PURPLE, markersize=7, **none, label="trained now")
         averages = [cell.average[0] for cell in self._cells.values()]
         averages += [run["average"] for run in self.trained.values()]
-        low, high = np.floor(50 * min(averages)) / 50, np.ceil(50 * max(averages)) / 50
-        ax.set(xlim=(low, high), ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
+        ax.set(xlim=(min(averages) - 0.01, max(averages) + 0.01))
+        ax.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
         ax.set(xlabel="average accuracy (cut axis)", ylabel="worst-class accuracy")
         ax.locator_params(axis="x", nbins=5)
         ax.legend(loc="upper left", ncols=2, fontsize=8.5, frameon=False, columnspacing=1.2)

@@ -1,0 +1,124 @@
+"""The protocol that every data set follows: a long-tailed draw from a pool of labelled images.
+
+Train and held-out are both cut from the pool, with the same exponential profile; the test set
+stays whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rdlite import checks
+from rdlite.data.splits import Split, Splits
+
+
+def long_tail_counts(
+    head: int, num_classes: int, imbalance: float, *, at_least: int = 0
+) -> list[int]:
+    """Images a class, ``floor(head * imbalance^(-k/(m-1)))`` for class k = 0..m-1.
+
+    Args:
+        head: images of class 0.
+        num_classes: m.
+        imbalance: images of the first class over images of the last one, at least 1.
+        at_least: raise smaller counts to this many.
+
+    >>> long_tail_counts(1000, 3, 100)
+    [1000, 100, 10]
+    """
+    checks.whole("head", head, low=0)
+    checks.whole("num_classes", num_classes, low=2)
+    checks.number("imbalance", imbalance, low=1)
+    exponents = [-k / (num_classes - 1) for k in range(num_classes)]
+    return [max(at_least, int(head * imbalance**e + 1e-9)) for e in exponents]
+
+
+def check(*, imbalance: float, head: int | None, heldout: int, seed: int) -> None:
+    """The arguments of `draw` that can be judged before any image is read."""
+    checks.number("imbalance", imbalance, low=1)
+    if head is not None:
+        checks.whole("head", head, low=1)
+    checks.whole("heldout", heldout, low=0)
+    checks.whole("seed", seed, low=0, high=2**32 - 1)
+
+
+def draw(
+    name: str,
+    pool: Split,
+    test: Split,
+    *,
+    imbalance: float,
+    head: int | None,
+    heldout: int,
+    seed: int,
+    size: int | None = None,
+    content: str = "",
+) -> Splits:
+    """Cut train and held-out from ``pool``; the arguments are those of `rdlite.data.load`.
+
+    Args:
+        name: of the data set; part of the fingerprint.
+        pool: every image that may be drawn.
+        test: the test set, kept whole.
+        content: what else the fingerprint has to cover, for data that the name does not identify.
+
+    Raises:
+        ValueError: more images asked for than a class has.
+    """
+    m = pool.num_classes
+    heldout_counts = long_tail_counts(heldout, m, imbalance, at_least=2 if heldout else 0)
+    if head is None:
+        head = _largest_head(pool.class_counts.tolist(), heldout_counts, imbalance)
+    train_counts = long_tail_counts(head, m, imbalance, at_least=1)
+    identity = f"{name}:{content}" if content else name
+    train, held, fingerprint = _draw(identity, pool.labels, train_counts, heldout_counts, seed)
+    return Splits(
+        name,
+        train=_take(pool, train, size),
+        heldout=_take(pool, held, size),
+        test=_take(test, slice(None), size),
+        fingerprint=fingerprint,
+    )
+
+
+def _largest_head(available: list[int], heldout_counts: list[int], imbalance: float) -> int:
+    """The largest head that every class can serve; 1 where none can, so that `_draw` objects."""
+
+    def too_many(head: int) -> bool:
+        counts = long_tail_counts(head, len(available), imbalance, at_least=1)
+        return any(n + h > a for n, h, a in zip(counts, heldout_counts, available, strict=True))
+
+    return bisect_left(range(2, available[0] + 1), True, key=too_many) + 1
+
+
+def _draw(
+    name: str, labels: Tensor, train_counts: list[int], heldout_counts: list[int], seed: int
+) -> tuple[Tensor, Tensor, str]:
+    """Indices of train and held-out, disjoint, and the hash that identifies them."""
+    random = np.random.RandomState(seed)
+    train, heldout = [], []
+    for k, (n_train, n_heldout) in enumerate(zip(train_counts, heldout_counts, strict=True)):
+        members = random.permutation(np.flatnonzero(labels.numpy() == k))
+        checks.require(
+            n_train + n_heldout <= len(members),
+            f"head and heldout ask for {n_train} + {n_heldout} images of class {k}, "
+            f"which has {len(members)}; lower head or heldout (head=None takes what is left)",
+        )
+        train.append(members[:n_train])
+        heldout.append(members[n_train : n_train + n_heldout])
+    parts = [np.concatenate(part).astype("<i8") for part in (train, heldout)]
+    digest = hashlib.sha256(b"|".join([name.encode(), *(p.tobytes() for p in parts)]))
+    return torch.from_numpy(parts[0]), torch.from_numpy(parts[1]), digest.hexdigest()[:16]
+
+
+def _take(split: Split, indices: Tensor | slice, size: int | None) -> Split:
+    images = split.images[indices]
+    if size is not None and size != images.shape[-1] and len(images):
+        pooled = torch.nn.functional.adaptive_avg_pool2d(images.float(), size)
+        images = pooled.round().to(torch.uint8)
+    return Split(images, split.labels[indices], split.class_names)

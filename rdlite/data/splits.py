@@ -1,0 +1,93 @@
+"""Images with their labels, and the three splits of one data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rdlite import checks
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    Args:
+        images: (n, c, h, w) uint8.
+        labels: (n,) int64 in 0..m-1.
+        class_names: m names.
+
+    Raises:
+        ValueError: other types or shapes, labels out of range.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        images, labels, m = self.images, self.labels, len(self.class_names)
+        checks.require(
+            images.ndim == 4 and images.dtype == torch.uint8,
+            f"images must be uint8 of shape (n, c, h, w), got {images.dtype} {tuple(images.shape)}",
+        )
+        checks.require(
+            labels.dtype == torch.int64 and labels.shape == images.shape[:1],
+            f"labels must be int64 of shape ({len(images)},), "
+            f"got {labels.dtype} {tuple(labels.shape)}; use labels.long()",
+        )
+        checks.require(m >= 2, f"class_names must name at least 2 classes, got {m}")
+        if len(labels):
+            low, high = int(labels.min()), int(labels.max())
+            checks.require(
+                low >= 0 and high < m, f"labels must be in 0..{m - 1}, got {low}..{high}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """m, whether or not each class has an image here."""
+        return len(self.class_names)
+
+    @property
+    def class_counts(self) -> Tensor:
+        """(m,) int64, images a class."""
+        return torch.bincount(self.labels, minlength=self.num_classes)
+
+    def one_hot(self) -> Tensor:
+        """The labels as an (n, m) float32 target matrix."""
+        return torch.nn.functional.one_hot(self.labels, self.num_classes).float()
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split on ``device``."""
+        return Split(self.images.to(device), self.labels.to(device), self.class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Train, held-out and test split of one data set, and the fingerprint of the draw."""
+
+    name: str
+    train: Split
+    heldout: Split
+    test: Split
+    fingerprint: str
+
+    @property
+    def num_classes(self) -> int:
+        """m."""
+        return self.train.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """m names."""
+        return self.train.class_names
+
+    @property
+    def in_channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return self.train.images.shape[1]
