@@ -2,7 +2,6 @@
 
 import gzip
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import torch
 from rdlite import data
 from rdlite.data import FASHION_MNIST_ARCHIVES, Split, long_tail_counts
 
-ROOT = Path(data.__file__).parents[1] / "data"
+ROOT = data.default_root()
 DEFAULT_FINGERPRINT = "3a876ec45590cb38"
 
 
@@ -146,6 +145,12 @@ def test_no_heldout_images_are_drawn_where_none_are_asked_for():
     splits = data.load(head=10, heldout=0)
     assert len(splits.heldout) == 0
     assert splits.heldout.class_counts.tolist() == [0] * 10
+
+
+@pytest.mark.parametrize(("heldout", "head"), [(0, 6000), (200, 5800)])
+def test_head_none_takes_what_the_held_out_part_leaves(heldout, head):
+    splits = data.load(head=None, heldout=heldout, size=4)
+    assert splits.train.class_counts.tolist() == long_tail_counts(head, 10, 100)
 
 
 @pytest.mark.parametrize("size", [4, 14, 28])

@@ -3,15 +3,11 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI name -> conda-forge name
@@ -49,8 +45,9 @@ def test_dependencies_are_lower_bounds(project):
     assert all(requirement(text) for group in groups for text in group)
 
 
-def test_the_package_needs_python_3_10(project):
-    assert project["requires-python"] == ">=3.10"
+def test_the_package_needs_python_3_11(project):
+    """The first with tomllib, which reads the specs of studies."""
+    assert project["requires-python"] == ">=3.11"
 
 
 def test_top_level_folders_are_exactly_four():

@@ -9,7 +9,6 @@ with the largest mean worst-class accuracy. About 5 minutes on 2 cores.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import joblib
 import pandas as pd
@@ -28,7 +27,7 @@ SPEC = studies.GridSpec()
 
 def unused_images(seed: int) -> data.Split:
     """What `data.load` leaves of the training pool, at most 1,000 images a class, shrunk alike."""
-    pool, _ = data._fashion_mnist(Path(data.__file__).parents[1] / "data")
+    pool, _ = data._fashion_mnist(data.default_root())
     counts = [data.long_tail_counts(n, 10, SPEC.imbalance) for n in (SPEC.head, SPEC.heldout)]
     train, heldout, _ = data._draw(SPEC.dataset, pool.labels, *counts, seed)
     free = torch.ones(len(pool), dtype=torch.bool)

@@ -1,0 +1,275 @@
+"""A user's own images, from arrays and from a folder, under the protocol of `load`."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rdlite import data
+from rdlite.data import from_arrays, from_folder
+
+N, M = 90, 3
+PIXELS = np.random.RandomState(0).randint(0, 256, (N, 3, 8, 6), dtype=np.uint8)
+LABELS = np.arange(N) % M
+TEST = {"test_images": PIXELS[:6] // 2, "test_labels": LABELS[:6]}
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def test_arrays_are_drawn_by_the_protocol_of_load():
+    names = ["cat", "dog", "elk"]
+    splits = from_arrays(
+        PIXELS, LABELS, **TEST, class_names=names, imbalance=4, head=20, heldout=8, seed=5
+    )
+    counts = data.long_tail_counts(20, M, 4), data.long_tail_counts(8, M, 4, at_least=2)
+    drawn = data._draw("any", torch.tensor(LABELS), *counts, 5)
+    for split, indices in zip((splits.train, splits.heldout), drawn, strict=False):
+        assert np.array_equal(split.images, PIXELS[indices])
+        assert np.array_equal(split.labels, LABELS[indices])
+    assert np.array_equal(splits.test.images, TEST["test_images"])
+    assert (splits.name, splits.class_names, splits.in_channels) == ("mine", tuple(names), 3)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "int32", "uint8", "read-only", "strided", "lists"])
+def test_every_kind_of_array_gives_the_same_splits(kind):
+    wanted = from_arrays(PIXELS, LABELS, **TEST)
+    locked = PIXELS.copy()
+    locked.flags.writeable = False
+    images, labels = {
+        "tensors": (torch.tensor(PIXELS), torch.tensor(LABELS)),
+        "int32": (PIXELS, LABELS.astype(np.int32)),
+        "uint8": (PIXELS, torch.tensor(LABELS).byte()),
+        "read-only": (locked, LABELS),
+        "strided": (np.asfortranarray(PIXELS)[::-1][::-1], LABELS),
+        "lists": (PIXELS, LABELS.tolist()),
+    }[kind]
+    got = from_arrays(images, labels, **TEST)
+    assert got.fingerprint == wanted.fingerprint
+    assert torch.equal(got.train.images, wanted.train.images)
+    assert got.class_names == ("0", "1", "2")
+
+
+def test_splits_do_not_change_with_the_arrays_they_came_from():
+    images, test_images = torch.tensor(PIXELS), torch.tensor(TEST["test_images"])
+    splits = from_arrays(images, LABELS, test_images=test_images, test_labels=LABELS[:6])
+    images.zero_()
+    test_images.zero_()
+    assert splits.train.images.any() and splits.test.images.any()
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "heldout", "train"),
+    [(1, 0, [30, 30, 30]), (100, 0, [30, 3, 1]), (1, 20, [10, 10, 10]), (100, 29, [1, 1, 1])],
+)
+def test_head_none_takes_as_many_as_fit(imbalance, heldout, train):
+    splits = from_arrays(PIXELS, LABELS, **TEST, imbalance=imbalance, heldout=heldout)
+    assert splits.train.class_counts.tolist() == train
+
+
+def test_head_none_is_limited_by_the_class_that_runs_out_first():
+    keep = (LABELS != 1) | (np.arange(N) < 30)  # 30, 10, 30 images
+    splits = from_arrays(PIXELS[keep], LABELS[keep], **TEST, imbalance=4, heldout=0)
+    assert splits.train.class_counts.tolist() == [21, 10, 5]  # a head of 22 needs 11
+
+
+def test_fingerprint_covers_arguments_and_every_pixel_but_not_the_size():
+    wanted = from_arrays(PIXELS, LABELS, **TEST).fingerprint
+    assert from_arrays(PIXELS, LABELS, **TEST, size=4).fingerprint == wanted
+    changed = PIXELS.copy()
+    changed[-1, -1, -1, -1] ^= 1
+    others = [
+        from_arrays(changed, LABELS, **TEST),
+        from_arrays(PIXELS, LABELS, **TEST | {"test_images": PIXELS[:6]}),
+        from_arrays(PIXELS, LABELS, **TEST, name="yours"),
+        from_arrays(PIXELS, LABELS, **TEST, seed=1),
+        from_arrays(PIXELS, LABELS, **TEST, heldout=10),
+    ]
+    assert len({wanted, *(splits.fingerprint for splits in others)}) == 6
+
+
+def test_size_shrinks_arrays():
+    splits = from_arrays(PIXELS[:, :, :6], LABELS, **TEST | {"test_images": PIXELS[:6, :, :6]})
+    assert splits.train.images.shape[2:] == (6, 6)
+    small = from_arrays(PIXELS, LABELS, **TEST, size=4)
+    assert small.train.images.shape[2:] == small.test.images.shape[2:] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": PIXELS[:, 0]}, r"images must be uint8 .* \(90, 8, 6\); .* images\[:, None\]"),
+        ({"images": PIXELS / 255}, r"images must be uint8 .* got float64 .*; scale the pixels"),
+        ({"images": np.moveaxis(PIXELS, 1, -1)}, r"\(90, 8, 6, 3\); use numpy\.moveaxis\(images"),
+        ({"images": PIXELS[:0], "labels": LABELS[:0]}, r"images must be .* with n >= 1"),
+        ({"test_images": PIXELS[:6, :, :4]}, r"test_images must have .*\(3, 8, 6\), got \(3, 4,"),
+        ({"test_images": PIXELS[:6, :1]}, r"test_images must have .*, got \(1, 8, 6\)"),
+        ({"labels": LABELS[:-1]}, r"labels must be whole numbers of shape \(90,\).* int64 \(89,\)"),
+        ({"labels": LABELS * 1.0}, r"labels must be whole numbers .* got float64"),
+        ({"labels": LABELS - 1}, r"labels must be in 0\.\.1, got -1\.\.1"),
+        ({"labels": LABELS * 2}, r"labels must have every class of 0\.\.4, got none of \[1, 3\]"),
+        ({"test_labels": LABELS[:6] * 0}, r"test_labels must have every .* got none of \[1, 2\]"),
+        ({"test_labels": LABELS[:6] + 1}, r"test_labels must be in 0\.\.2, got 1\.\.3"),
+        ({"class_names": ["cat", "dog"]}, r"labels must be in 0\.\.1, got 0\.\.2"),
+        ({"class_names": list("abcd")}, r"labels must have every class of 0\.\.3, .* \[3\]"),
+        ({"labels": LABELS * 0}, r"class_names must name at least 2 classes, got 1"),
+        ({"head": 25}, r"head and heldout ask for 25 \+ 20 images of class 0, which has 30"),
+        ({"heldout": 30}, r"head and heldout ask for 1 \+ 30 images of class 0, which has 30"),
+        ({"head": 0}, r"head must be a whole number of at least 1, got 0"),
+        ({"heldout": -1}, r"heldout must be a whole number of at least 0, got -1"),
+        ({"imbalance": 0}, r"imbalance must be a number in \[1, inf\], got 0"),
+        ({"seed": -1}, r"seed must be a whole number of at least 0"),
+        ({"size": 7}, r"size must be .* at most 6, got 7"),
+    ],
+)
+def test_bad_arrays_are_named(change, message):
+    arguments = {"images": PIXELS, "labels": LABELS, **TEST, **change}
+    with pytest.raises(ValueError, match=message):
+        from_arrays(arguments.pop("images"), arguments.pop("labels"), **arguments)
+
+
+# ---------------------------------------------------------------- a folder
+
+
+def save(path, rgb, size=(12, 12), mode="RGB", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, rgb).convert(mode).save(path, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes, 6 images each in train and 2 in test, of other sizes, formats and modes."""
+    for k, name in enumerate(("ant", "bee", "cat")):
+        for i in range(6):
+            save(tmp_path / "train" / name / f"{i}.png", (80 * k, 10 * i, 200), (10 + i, 20))
+        save(tmp_path / "test" / name / "a.jpg", (80 * k, 0, 200), quality=95)
+        save(tmp_path / "test" / name / "B.JPEG", (80 * k, 50, 200), quality=95, format="JPEG")
+    return tmp_path
+
+
+def test_every_image_has_the_class_of_its_folder(folder):
+    splits = from_folder(folder, size=16, imbalance=1, head=4, heldout=2)
+    assert splits.class_names == ("ant", "bee", "cat")
+    assert splits.train.class_counts.tolist() == [4] * 3
+    assert splits.heldout.class_counts.tolist() == splits.test.class_counts.tolist() == [2] * 3
+    for split, slack in ((splits.train, 0), (splits.heldout, 0), (splits.test, 4)):
+        assert split.images.shape[1:] == (3, 16, 16)
+        red = split.images[:, 0].float().mean((1, 2))
+        assert ((red - 80 * split.labels).abs() <= slack).all()
+        assert ((split.images[:, 2].float() - 200).abs() <= slack).all()
+    both = torch.cat([splits.train.images, splits.heldout.images])
+    greens = sorted(both[:, 1, 0, 0].tolist())
+    assert greens == sorted([0, 10, 20, 30, 40, 50] * 3)  # each file once
+
+
+def test_class_names_choose_the_order_of_the_long_tail(folder):
+    options = {"imbalance": 4, "head": 4, "heldout": 0}
+    splits = from_folder(folder, class_names=["cat", "ant", "bee"], **options)
+    assert splits.class_names == ("cat", "ant", "bee")
+    assert splits.train.class_counts.tolist() == [4, 2, 1]
+    assert splits.train.images[splits.train.labels == 0][0, 0, 0, 0] == 160
+    assert splits.fingerprint != from_folder(folder, **options).fingerprint
+
+
+def test_fingerprint_covers_the_files_and_not_the_size(folder):
+    wanted = from_folder(folder, heldout=2).fingerprint
+    assert from_folder(str(folder), heldout=2, size=8).fingerprint == wanted
+    assert from_folder(folder, heldout=2, in_channels=1).fingerprint != wanted
+    save(folder / "test" / "ant" / "a.jpg", (1, 1, 1))
+    assert from_folder(folder, heldout=2).fingerprint != wanted
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "RGBA", "LA", "CMYK"])
+def test_other_modes_are_converted(folder, mode):
+    for name in ("ant", "bee", "cat"):
+        for i in range(6):
+            file = folder / "train" / name / f"{i}.png"
+            file.unlink()
+            jpeg = mode == "CMYK"
+            save(file.with_suffix(".jpg" if jpeg else ".png"), (0, 0, 0), mode=mode)
+    colour = from_folder(folder, imbalance=1, heldout=0)
+    grey = from_folder(folder, imbalance=1, heldout=0, in_channels=1)
+    assert (colour.in_channels, grey.in_channels) == (3, 1)
+    assert colour.train.images.max() <= 2 and grey.train.images.max() <= 2
+
+
+def test_middle_square_is_taken_and_photos_are_turned_upright(folder):
+    file = folder / "test" / "ant" / "a.jpg"
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, 8:16] = 255  # black, white, black: the middle is white
+    Image.fromarray(wide).save(file, quality=95)
+    image = from_folder(folder, size=8, heldout=2).test.images[1]  # "B.JPEG" sorts before
+    assert image.min() > 240
+    upper = np.zeros((16, 16, 3), np.uint8)
+    upper[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(upper).save(file, quality=95, exif=exif)
+    image = from_folder(folder, size=8, heldout=2).test.images[1].float()
+    assert image[:, :3].max() < 30 and image[:, 5:].min() > 225
+
+
+def test_other_files_are_left_alone(folder):
+    wanted = from_folder(folder, heldout=2).fingerprint
+    (folder / "train" / "ant" / "notes.txt").write_text("hello")
+    (folder / "train" / "ant" / "._0.png").write_bytes(b"\0")
+    (folder / "train" / ".cache").mkdir()
+    (folder / "train" / "labels.csv").write_text("a,b")
+    assert from_folder(folder, heldout=2).fingerprint == wanted
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n" + bytes(50), "cut"])
+def test_unreadable_image_is_named(folder, content):
+    file = folder / "train" / "bee" / "3.png"
+    file.write_bytes(file.read_bytes()[:-40] if content == "cut" else content)
+    with pytest.raises(OSError, match="cannot be read as an image") as error:
+        from_folder(folder, heldout=2)
+    assert str(file) in str(error.value)
+
+
+def test_sixteen_bits_are_refused_and_named(folder):
+    file = folder / "test" / "bee" / "deep.png"
+    Image.fromarray(np.full((9, 9), 40000, np.uint16)).save(file)
+    with pytest.raises(ValueError, match=r"deep\.png has more than 8 bits a channel"):
+        from_folder(folder, heldout=2)
+
+
+def test_class_folders_that_differ_are_named(folder):
+    save(folder / "train" / "dog" / "0.png", (0, 0, 0))
+    with pytest.raises(ValueError, match=r"same class folders; only one of them has \['dog'\]"):
+        from_folder(folder, heldout=2)
+
+
+def test_class_without_images_is_named(folder):
+    for file in (folder / "test" / "cat").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match=r"cat must hold an image, \.png, \.jpg, \.jpeg; got none"):
+        from_folder(folder, heldout=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_names": ["ant", "bee"]}, r"class_names must be the class folders \['ant', 'bee'"),
+        ({"size": 3}, r"size must be a whole number of at least 4, got 3"),
+        ({"in_channels": 2}, r"in_channels must be 1 or 3, got 2"),
+        ({"head": 7}, r"head and heldout ask for 7 \+ 20 images of class 0, which has 6"),
+        ({"heldout": -1}, r"heldout must be a whole number"),
+    ],
+)
+def test_bad_folder_arguments_are_named(folder, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        from_folder(folder, **arguments)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_missing_part_is_named(folder, part):
+    (folder / part).rename(folder / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=f"{part} is missing; it must hold a folder for"):
+        from_folder(folder)
+
+
+def test_single_class_is_refused(tmp_path):
+    save(tmp_path / "train" / "ant" / "0.png", (0, 0, 0))
+    with pytest.raises(ValueError, match=r"must hold at least 2 class folders, got \['ant'\]"):
+        from_folder(tmp_path)
