@@ -204,7 +204,7 @@ def hypervolume(points: Tensor) -> float:
 
 
 def _points(points: Tensor) -> Tensor:
-    points = torch.from_numpy(np.array(points, dtype=np.float64))  # a copy: any memory will do
+    points = torch.tensor(np.asarray(points).tolist(), dtype=torch.float64)  # read-only memory, too
     checks.require(
         points.ndim == 2 and points.shape[1] == 2 and len(points) > 0,
         f"points must have shape (n, 2) with n >= 1, got {tuple(points.shape)}",
