@@ -119,6 +119,7 @@ def test_the_setting_with_the_best_held_out_worst_class_is_chosen_for_every_seed
     assert set(report.chosen(tie).learning_rate) == {0.05}, "the larger average decides"
 
 
+@pytest.mark.slow
 def test_shuffled_test_labels_change_no_choice(monkeypatch):
     """A real study, measured once more with the labels of the test set in another order."""
     spec = dataclasses.replace(
