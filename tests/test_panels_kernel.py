@@ -17,6 +17,8 @@ from nbformat import v4
 
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
 
+pytestmark = pytest.mark.slow  # starts a kernel
+
 
 def look(panel):
     """What a panel shows; the same function runs here and in the kernel."""

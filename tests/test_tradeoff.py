@@ -11,6 +11,8 @@ from rdlite import plots, plots_tradeoff, results
 from rdlite.panels import TradeoffPanel
 from rdlite.studies import GridSpec, run_grid
 
+pytestmark = pytest.mark.slow  # trains a small study
+
 SPEC = """\
 imbalance = 10
 head = 60
