@@ -21,7 +21,7 @@ lint: $(READY)  ## style and formatting
 	$(BIN)/ruff format --check .
 
 unit: $(READY)  ## unit tests and doctests only
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 nbval: $(READY)  ## run every notebook and compare each output with the stored one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q notebooks
