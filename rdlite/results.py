@@ -38,8 +38,8 @@ class Results:
     def students(
         self, teacher_network: str, student_network: str, heldout_labels: str = "teacher"
     ) -> pd.DataFrame:
-        """Rows of one pair of networks, and of the same student without a teacher."""
-        table = self.table
+        """Rows of one pair of networks, and of the same student without a teacher; no baselines."""
+        table = self.table[self.table.method == "fit"]
         taught = (table.teacher_network == teacher_network) & (
             table.heldout_labels == heldout_labels
         )

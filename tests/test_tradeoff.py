@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -153,6 +154,23 @@ def test_a_class_name_cannot_become_markup(folder):
     names = ("<script>alert(1)</script>", "$x^", *study.class_names[2:])
     panel = TradeoffPanel(dataclasses.replace(study, class_names=names))
     assert "&lt;script&gt;" in panel.numbers.value and "<script" not in panel.numbers.value
+
+
+def test_baselines_do_not_slip_into_the_means(folder, panel):
+    study = results.read(folder)
+    other = study.table.assign(method="post-shifted", worst=1.0, average=1.0)
+    mixed = dataclasses.replace(study, table=pd.concat([study.table, other]))
+    assert TradeoffPanel(mixed).numbers.value == panel.numbers.value
+    assert len(mixed.students("cnn-8", "cnn-4")) == len(study.students("cnn-8", "cnn-4"))
+
+
+@pytest.mark.parametrize("name", ["imbalance", "head", "temperature", "learning_rate"])
+def test_a_study_of_several_tasks_is_refused(folder, name):
+    study = results.read(folder)
+    other = study.table.assign(**{name: 3})
+    mixed = dataclasses.replace(study, table=pd.concat([study.table, other]))
+    with pytest.raises(ValueError, match=f"study must have one {name}"):
+        TradeoffPanel(mixed)
 
 
 def test_a_study_that_is_not_there_is_named():

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from rdlite import results
+from rdlite import checks, results
 from rdlite.panels.base import Panel, dropdown, slider, table
 from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
 from rdlite.panels.picture import Update
@@ -65,7 +65,11 @@ class TradeoffPanel(Panel):
 
     Args:
         study: what `rdlite.results.read` gives, or what it takes: the folder of a study, or the
-            name of one in data/results.
+            name of one in data/results. Baselines in it are left out.
+
+    Raises:
+        ValueError: a study of several tasks, temperatures or learning rates.
+        OSError: there is no such study.
 
     >>> TradeoffPanel().state
     {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-16 -> cnn-6', 'heldout_labels': 'teacher'}
@@ -74,19 +78,17 @@ class TradeoffPanel(Panel):
     def __init__(self, study: str | results.Results = "tradeoff") -> None:
         self.study = results.read(study) if isinstance(study, str) else study
         spec, runs = self.study.spec, self.study.table
+        runs = runs[runs.method == "fit"]
+        for name in ("imbalance", "head", "temperature", "learning_rate"):
+            values = sorted(set(runs[name]))
+            checks.require(
+                len(values) == 1,
+                f"study must have one {name}, got {values}; a panel shows one task",
+            )
+        keys = ["teacher_network", "student_network", "teacher", "student", "alpha"]
         self._cells = {  # the alphas; and the standard student, as None
             (*key[:3], None if key[3] == "standard" else key[4], key[5]): _Cell.of(rows)
-            for key, rows in runs.groupby(
-                [
-                    "teacher_network",
-                    "student_network",
-                    "teacher",
-                    "student",
-                    "alpha",
-                    "heldout_labels",
-                ],
-                sort=False,
-            )
+            for key, rows in runs.groupby([*keys, "heldout_labels"], sort=False)
         }
         self.alphas = sorted({alpha for *_, alpha, _ in self._cells if alpha is not None})
         self.teachers = list(dict.fromkeys(runs.teacher))
