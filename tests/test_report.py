@@ -180,6 +180,13 @@ def test_the_page_has_every_method_and_claim(page):
     assert "0.320 ± 0.007" in line and "-0.300 [-0.300, -0.300]" in line, "sd 0.0158 / sqrt(5)"
 
 
+def test_the_page_says_how_many_settings_were_tried(page):
+    assert "out of 1 a method" in (page / "report.md").read_text()
+    rows = table()
+    hotter = rows[rows.method == "ada-alpha"].assign(temperature=4.0)
+    assert report._tried(pd.concat([rows, hotter])) == "1 to 2"
+
+
 def test_names_from_data_stay_text(page):
     source = (page / "report.html").read_text()
     assert "<script" not in source and source.count("<table") == source.count("</table>") == 4
