@@ -6,6 +6,11 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdlite.runs import Run
+    from rdlite.specs import GridSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
-    study.add_argument("--dry-run", action="store_true", help="only print the runs")
+    study.add_argument("--dry-run", action="store_true", help="only print the runs and about how long")
     report = commands.add_parser(
         "report",
         help="a study's tables as a page: methods, frontiers, which claims hold",
@@ -74,12 +79,7 @@ def _study(options: argparse.Namespace) -> int:
     spec = GridSpec.from_file(options.spec)
     runs = spec.runs()
     if options.dry_run:
-        for run in runs:
-            print(run.label)
-        print(
-            f"{len(runs)} students of {len({run.teacher for run in runs if run.teacher})} teachers"
-        )
-        return 0
+        return _dry_run(spec, runs, options.store)
     table = run_grid(spec, executor=options.dask, store=options.store)
     if table.empty:
         return 130
@@ -87,6 +87,27 @@ def _study(options: argparse.Namespace) -> int:
     if len(table) < len(runs):
         print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")
         return 130
+    return 0
+
+
+def _dry_run(spec: GridSpec, runs: list[Run], store: Path) -> int:
+    import torch
+
+    from rdlite import cost
+    from rdlite.runs import Store
+    from rdlite.studies import processes
+
+    for run in runs:
+        print(run.label)
+    teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
+    print(f"{len(runs)} students of {len(teachers)} teachers", end="")
+    kept = Store(store, spec.device) if store.exists() else None
+    waiting = [run for run in teachers + runs if kept is None or kept.result(run) is None]
+    print(f"; {len(teachers + runs) - len(waiting)} of these networks are in the store")
+    most = processes(spec.device)
+    torch.set_num_threads(1)
+    duration = cost.words(cost.of_study(waiting, most, spec.device))
+    print(f"The rest takes about {duration} in {most} processes of this machine")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 import rdlite
-from rdlite import files
+from rdlite import checks, files
 from rdlite.specs import NO_TEACHER, GridSpec
 
 SHIPPED = Path(__file__).parents[1] / "data" / "results"
@@ -27,13 +27,30 @@ class Results:
         spec: what was asked.
         table: see `rdlite.studies.frame`.
         class_names: m names.
-        class_counts: m training images (of every seed: the counts do not depend on it).
+        task_counts: for each task m training images (the counts do not depend on the seed).
     """
 
     spec: GridSpec
     table: pd.DataFrame
     class_names: tuple[str, ...]
-    class_counts: tuple[int, ...]
+    task_counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """m training images; of a study of one task."""
+        checks.require(
+            len(self.task_counts) == 1,
+            f"study must have one task, got {len(self.task_counts)}; take one of .tasks()",
+        )
+        return self.task_counts[0]
+
+    def tasks(self) -> list[Results]:
+        """The same study as one of a single task each, in the order of the spec."""
+        parts = []
+        for spec, counts in zip(self.spec.by_task(), self.task_counts, strict=True):
+            own = (self.table.imbalance == spec.imbalance) & (self.table["head"] == spec.head)
+            parts.append(replace(self, spec=spec, table=self.table[own], task_counts=(counts,)))
+        return parts
 
     def students(
         self, teacher_network: str, student_network: str, heldout_labels: str = "teacher"
@@ -59,10 +76,10 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
         OSError: the folder cannot be written.
     """
     folder, text = Path(folder), Path(spec_file).read_text(encoding="utf-8")
-    splits = GridSpec.from_file(spec_file).runs()[0].splits()
+    splits = [one.runs()[0].splits() for one in GridSpec.from_file(spec_file).by_task()]
     about = {
-        "class_names": splits.class_names,
-        "class_counts": splits.train.class_counts.tolist(),
+        "class_names": splits[0].class_names,
+        "class_counts": [one.train.class_counts.tolist() for one in splits],
         "rdlite": rdlite.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -104,5 +121,5 @@ def read(folder: str | Path) -> Results:
         spec=GridSpec.from_file(folder / "spec.toml"),
         table=table,
         class_names=tuple(about["class_names"]),
-        class_counts=tuple(about["class_counts"]),
+        task_counts=tuple(map(tuple, about["class_counts"])),
     )

@@ -114,17 +114,14 @@ class GridSpec:
                 )
                 for key in changes:
                     checks.choice(f"a key of {name}", key, sorted(own))
-        self._grids()  # the values, too
+        self.by_task() if self.tasks else self._by_part()  # the values, too
 
-    def _grids(self) -> list[list[GridSpec]]:
-        """For every task, the grid of each part."""
-        if not self.tasks and not self.parts:
-            return [[self]]
-        whole = replace(self, tasks=(), parts=())
-        return [
-            [replace(whole, **task, **part) for part in self.parts or [{}]]
-            for task in self.tasks or [{}]
-        ]
+    def by_task(self) -> list[GridSpec]:
+        """The same grid as one of a single task each."""
+        return [replace(self, tasks=(), **task) for task in self.tasks] or [self]
+
+    def _by_part(self) -> list[GridSpec]:
+        return [replace(self, parts=(), **part) for part in self.parts] or [self]
 
     @classmethod
     def from_file(cls, path: str | Path) -> GridSpec:
@@ -150,8 +147,9 @@ class GridSpec:
     def runs(self) -> list[Run]:
         """Every student of the grid, task by task and seed by seed; each once."""
         made = []
-        for grids in self._grids():
-            made += sorted((run for one in grids for run in one._runs()), key=lambda run: run.seed)
+        for task in self.by_task():
+            parts = [run for part in task._by_part() for run in part._runs()]
+            made += sorted(parts, key=lambda run: run.seed)
         return list(dict.fromkeys(made))
 
     def _runs(self) -> list[Run]:

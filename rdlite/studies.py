@@ -107,6 +107,11 @@ def run_grid(
         return frame(runs, kept)
 
 
+def processes(device: str) -> int:
+    """How many train side by side where no executor is given."""
+    return joblib.cpu_count() if device == "cpu" else PROCESSES_ON_A_GPU
+
+
 def _parallel(
     executor: joblib.Parallel | str | object | None, device: str, stack: contextlib.ExitStack
 ) -> joblib.Parallel:
@@ -114,8 +119,7 @@ def _parallel(
     if isinstance(executor, joblib.Parallel):
         return executor
     if executor is None:
-        most = joblib.cpu_count() if device == "cpu" else PROCESSES_ON_A_GPU
-        return joblib.Parallel(n_jobs=most, return_as="generator_unordered")
+        return joblib.Parallel(n_jobs=processes(device), return_as="generator_unordered")
     from dask.distributed import Client
 
     client = stack.enter_context(Client(executor)) if isinstance(executor, str) else executor

@@ -10,7 +10,8 @@ import torch
 from test_studies import TINY
 
 from rdlite import __main__ as cli
-from rdlite import baselines, report, results, runs
+from rdlite import baselines, claims, comparison, report, results, runs
+from rdlite.comparison import Comparison, Estimate
 from rdlite.studies import run_grid
 
 NAMES = ("cat", "dog", "<script>alert(1)</script>", "$x|y")
@@ -56,7 +57,7 @@ def table(ours=0.6, robust_teacher=0.5):
     lines = []
     for seed in SEEDS:
         wobble = 0.01 * seed
-        for method, teacher, student in report.WORDS:
+        for method, teacher, student in comparison.WORDS:
             this = ours if (teacher, student) == ("standard", "robust") else 0.3
             lines.append(
                 row(
@@ -83,8 +84,17 @@ def table(ours=0.6, robust_teacher=0.5):
     return pd.DataFrame(lines)
 
 
+def study(rows):
+    spec = dataclasses.replace(TINY, networks=(PAIR,), head=100)
+    return results.Results(spec, rows, NAMES, ((4, 3, 2, 1),))
+
+
+def compared(rows):
+    return Comparison(study(rows))
+
+
 def verdicts(rows):
-    return {claim["claim"][:3]: claim["verdict"] for claim in report.claims(rows, PAIR, NAMES)}
+    return {claim.claim[:3]: claim.verdict for claim in claims.judge(compared(rows))}
 
 
 def test_a_world_where_every_claim_holds():
@@ -101,9 +111,25 @@ def test_what_is_within_the_noise_is_unclear():
     noise = np.random.default_rng(0).normal(0, 0.1, len(rows))
     rows["worst"] = rows.worst + noise
     assert verdicts(rows)["(b)"] in ("unclear", "does not")
+    random = np.random.default_rng(0)
+    rows["per_class"] = random.normal(0.5, 0.1, (len(rows), 4)).tolist()
+    assert verdicts(rows)["(a)"] == "unclear"
+
+
+def test_equal_gains_of_all_classes_refute_that_they_are_uneven():
     flat = table()
     flat["per_class"] = [[0.5] * 4] * len(flat)
-    assert verdicts(flat)["(a)"] == "unclear"
+    assert verdicts(flat)["(a)"] == "does not"
+
+
+def test_a_baseline_beyond_the_frontier_refutes_that_it_dominates():
+    rows = table()
+    beyond = (rows.method == "group-dro") & (rows.student == "standard")
+    rows.loc[beyond, "average"] = 0.9
+    assert verdicts(rows)["(c)"] == "does not" and verdicts(rows)["(b)"] == "holds"
+    task = compared(rows)
+    assert claims.domination(task, "group DRO").mean == pytest.approx(0.75 - 0.9)
+    assert claims.domination(task, "standard KD").mean == pytest.approx(0.75 - 0.7)
 
 
 def test_the_setting_with_the_best_held_out_worst_class_is_chosen_for_every_seed():
@@ -112,11 +138,11 @@ def test_the_setting_with_the_best_held_out_worst_class_is_chosen_for_every_seed
         for s in SEEDS
         for rate, held, average in ((0.05, 0.2, 0.9), (0.1, 0.3 + 0.01 * s, 0.5), (0.2, 0.3, 0.6))
     ]
-    best = report.chosen(pd.DataFrame(rows))
+    best = compared(pd.DataFrame(rows)).chosen
     assert best.learning_rate.tolist() == [0.1] * 5, "0.32 on average"
     tie = pd.DataFrame(rows)
     tie["heldout_worst"] = 0.3
-    assert set(report.chosen(tie).learning_rate) == {0.05}, "the larger average decides"
+    assert set(compared(tie).chosen.learning_rate) == {0.05}, "the larger average decides"
 
 
 @pytest.mark.slow
@@ -142,13 +168,16 @@ def test_shuffled_test_labels_change_no_choice(monkeypatch):
     monkeypatch.setattr(runs, "_load", shuffled)
     second = run_grid(spec, executor=serial, progress=False)
     assert (first.average - second.average).abs().max() > 0.1, "the test labels are others"
-    keys = [*report.METHOD, *report.CANDIDATES, "seed"]
-    pd.testing.assert_frame_equal(report.chosen(first)[keys], report.chosen(second)[keys])
-    assert len(report.chosen(first)) == 2 * (2 + 2 + 2 + 1)
+    keys = [*comparison.METHOD, *comparison.SETTING, "seed"]
+    chosen = [
+        Comparison(results.Results(spec, rows, (), ((),))).chosen[keys] for rows in (first, second)
+    ]
+    pd.testing.assert_frame_equal(*chosen)
+    assert len(chosen[0]) == 2 * (2 + 2 + 2 + 1)
 
 
 def test_the_interval_of_a_mean_covers_it():
-    estimate = report.Estimate.of(np.array([0.0, 0.1, 0.2, 0.3]))
+    estimate = Estimate.of(np.array([0.0, 0.1, 0.2, 0.3]))
     assert estimate.mean == pytest.approx(0.15)
     assert 0 < estimate.low < 0.15 < estimate.high < 0.3
 
@@ -157,34 +186,72 @@ def test_methods_of_other_seeds_are_refused():
     rows = table()
     lost = rows[~((rows.method == "group-dro") & (rows.seed == 3))]
     with pytest.raises(ValueError, match="same seeds for every method"):
-        report.claims(lost, PAIR, NAMES)
+        compared(lost)
+    fewer = rows[~((rows.student == "0.3") & (rows.seed == 3))]
+    with pytest.raises(ValueError, match="same students for every seed"):
+        compared(fewer).frontier("standard")
+
+
+def test_the_frontier_has_the_alphas_at_the_learning_rate_of_the_spec():
+    rows = table()
+    others = rows[rows.teacher == "none"].assign(learning_rate=0.4, worst=0.99)
+    task = compared(pd.concat([others, others.assign(learning_rate=0.2), rows]))
+    ours = task.frontier("none")
+    assert ours.shape == (5, 4, 2) and ours.max() < 0.9
+    assert task.alphas("none").alpha.tolist()[:4] == [0.0, 0.3, 0.6, 1.0]
+
+
+def test_areas_are_of_the_tried_settings_and_paired():
+    rows = table()
+    more = rows[rows.method == "group-dro"].assign(learning_rate=0.4, worst=0.1, average=0.9)
+    shown = report.area_table(compared(pd.concat([rows, more]))).set_index("method")
+    dro = shown.loc["group DRO"]
+    assert dro["students a seed"] == 2
+    assert dro["area"] == f"{0.32 * 0.7 + 0.1 * 0.2:.3f}"
+    own = shown.loc["every alpha, teacher: standard"]
+    assert own["minus every alpha, teacher: standard"] == ""
+    assert own["area"] == f"{0.7 * 0.62 + 0.05 * 0.57:.3f}"
+
+
+def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
+    both = pd.concat([table(), table(ours=0.2).assign(imbalance=50)])
+    spec = dataclasses.replace(TINY, networks=(PAIR,), head=100, tasks=({}, {"imbalance": 50}))
+    whole = results.Results(spec, both, NAMES, ((4, 3, 2, 1), (9, 3, 2, 1)))
+    with pytest.raises(ValueError, match=r"must have one task, got 2; take one of .tasks"):
+        whole.class_counts
+    first, second = whole.tasks()
+    assert second.class_counts == (9, 3, 2, 1) and second.spec.imbalance == 50
+    assert len(first.table) == len(second.table) == len(table())
+    judged = report.claim_table([Comparison(first), Comparison(second)])
+    assert judged.verdict[judged.claim.str.startswith("(b)")].tolist() == ["holds", "does not"]
+    files = report.write(whole, tmp_path)
+    assert [file.name for file in files[2:]] == ["frontier-10-100.png", "frontier-50-100.png"]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    spec = dataclasses.replace(TINY, networks=(PAIR,))
-    report.write(results.Results(spec, table(), NAMES, (4, 3, 2, 1)), out)
+    report.write(study(table()), out)
     return out
 
 
 def test_the_page_has_every_method_and_claim(page):
     text = (page / "report.md").read_text()
-    for name in report.WORDS.values():
+    for name in comparison.WORDS.values():
         assert f"| {name} |" in text
     for letter in "abcde":
         assert f"| ({letter}) " in text
     assert (page / "frontier-10-100.png").stat().st_size > 10_000
     assert "](frontier-10-100.png)" in text
     line = next(x for x in text.splitlines() if x.startswith("| standard KD |"))
-    assert "0.320 ± 0.007" in line and "-0.300 [-0.300, -0.300]" in line, "sd 0.0158 / sqrt(5)"
+    assert "0.320 ± 0.007" in line and "+0.300 [+0.300, +0.300]" in line, "sd 0.0158 / sqrt(5)"
 
 
 def test_the_page_says_how_many_settings_were_tried(page):
     assert "out of 1 a method" in (page / "report.md").read_text()
     rows = table()
     hotter = rows[rows.method == "ada-alpha"].assign(temperature=4.0)
-    assert report._tried(pd.concat([rows, hotter])) == "1 to 2"
+    assert report.tried([compared(pd.concat([rows, hotter]))]) == "1 to 2"
 
 
 def test_names_from_data_stay_text(page):
@@ -202,6 +269,6 @@ def test_the_command_writes_the_page_and_names_a_study_that_is_not_there(tmp_pat
 
 
 def test_every_method_of_the_words_exists():
-    for method, teacher, _ in report.WORDS:
+    for method, teacher, _ in comparison.WORDS:
         known = baselines.ON_LABELS if teacher == "none" else baselines.WITH_A_TEACHER
         assert method == "fit" or method in known

@@ -1,5 +1,7 @@
 """Studies from a TOML file, by the command line, and their tables as files."""
 
+import dataclasses
+import re
 import subprocess
 import sys
 
@@ -7,7 +9,8 @@ import pytest
 import torch
 
 from rdlite import __main__ as cli
-from rdlite import results
+from rdlite import cost, results
+from rdlite.runs import Store
 from rdlite.studies import GridSpec, run_grid
 from rdlite.training import TrainConfig
 
@@ -92,9 +95,25 @@ def test_a_dry_run_lists_the_runs_and_trains_nothing(spec_file, tmp_path, capsys
     store = tmp_path / "store"
     assert cli.main(["study", str(spec_file), "--store", str(store), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5 and lines[-1] == "4 students of 1 teachers"
+    assert len(lines) == 6
+    assert lines[4] == "4 students of 1 teachers; 0 of these networks are in the store"
+    assert re.fullmatch(r"The rest takes about \d+ s in \d+ processes of this machine", lines[5])
     assert lines[3].startswith("seed 0: cnn-4 for 0.5, taught by cnn-8 for robust")
     assert not store.exists()
+    run = GridSpec.from_file(spec_file).runs()[0]
+    Store(store).finish(run)
+    assert cli.main(["study", str(spec_file), "--store", str(store), "--dry-run"]) == 0
+    assert "; 1 of these networks are in the store" in capsys.readouterr().out
+
+
+def test_the_estimate_grows_with_epochs_images_and_a_teacher_that_labels_each_view():
+    run = GridSpec(size=14).run("standard", "robust")
+    own = cost.seconds(run)
+    longer = dataclasses.replace(run.config, epochs=10 * run.config.epochs)
+    assert cost.seconds(dataclasses.replace(run, config=longer)) > 5 * own
+    flipped = dataclasses.replace(run, config=dataclasses.replace(run.config, flip=True))
+    assert cost.seconds(flipped) > own > cost.seconds(dataclasses.replace(run, teacher=None)) > 0
+    assert cost.of_study([run, run], processes=2) == own
 
 
 def test_a_missing_spec_exits_2():

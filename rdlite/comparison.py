@@ -1,0 +1,184 @@
+"""The methods of a study side by side, each at the setting that held-out images choose.
+
+Settings are chosen by one rule for every method: of the runs that differ in temperature or learning
+rate alone, those with the largest mean held-out worst-class accuracy over the seeds; among equals
+the largest mean held-out average. The test set is only for what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from rdlite import checks
+from rdlite.results import Results
+from rdlite.specs import NO_TEACHER
+
+SETTING = ["temperature", "learning_rate"]
+METHOD = ["method", "teacher_network", "student_network", "teacher", "student", "heldout_labels"]
+POINT = ["average", "worst"]
+DRAWS = 2000
+OURS = "robust distillation"
+WORDS = {  # (method, teacher, student) -> what it is called, of the first pair of networks
+    ("fit", "none", "standard"): "no distillation, standard",
+    ("fit", "none", "balanced"): "no distillation, balanced",
+    ("fit", "none", "robust"): "no distillation, robust",
+    ("fit", "standard", "standard"): "standard KD",
+    ("fit", "standard", "balanced"): "balanced distillation",
+    ("fit", "standard", "robust"): OURS,
+    ("logit-adjusted", "none", "standard"): "logit adjustment (loss)",
+    ("post-hoc-logit-adjusted", "none", "standard"): "logit adjustment (post hoc)",
+    ("group-dro", "none", "standard"): "group DRO",
+    ("group-dro-uniform", "none", "standard"): "group DRO, uniform sampling",
+    ("post-shifted", "none", "standard"): "post-shifting, no distillation",
+    ("post-shifted", "standard", "standard"): "post-shifting of standard KD",
+    ("ada-alpha", "standard", "standard"): "AdaAlpha [reading]",
+    ("ada-margin", "standard", "standard"): "AdaMargin [reading]",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic over seeds with its 95 % interval, by a bootstrap that draws seeds again.
+
+    Pairs stay pairs: give it differences, seed by seed. With few seeds it is too narrow.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, statistic: Callable[[np.ndarray], float] = np.mean) -> Estimate:
+        """``statistic`` of values (seeds, ...), and of resampled seeds.
+
+        >>> Estimate.of(np.array([0.25, 0.25]))
+        Estimate(mean=0.25, low=0.25, high=0.25)
+        """
+        random = np.random.default_rng(0)
+        picks = random.integers(len(values), size=(DRAWS, len(values)))
+        low, high = np.quantile([statistic(values[pick]) for pick in picks], [0.025, 0.975])
+        return cls(float(statistic(values)), float(low), float(high))
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is above 0: ``holds``, ``does not`` or, with 0 inside, ``unclear``."""
+        return "holds" if self.low > 0 else "does not" if self.high < 0 else "unclear"
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One task of a study: the methods of `WORDS`, and the frontier of each teacher.
+
+    Args:
+        study: of one task, see `rdlite.results.Results.tasks`; of several pairs of networks the
+            first is compared.
+
+    Raises:
+        ValueError: methods that were not trained with the same seeds.
+    """
+
+    study: Results
+
+    def __post_init__(self) -> None:
+        for rows in [*self.methods.values(), *map(self.tried, self.methods)]:
+            own, all_seeds = sorted(set(rows.seed)), sorted(set(self.study.table.seed))
+            checks.require(
+                own == all_seeds,
+                f"table must have the same seeds for every method, got {own} for one and "
+                f"{all_seeds} in all; is the study finished?",
+            )
+
+    @property
+    def title(self) -> str:
+        """The task in words."""
+        spec = self.study.spec
+        return f"Imbalance {spec.imbalance:g}, {spec.head:,} images of the largest class"
+
+    @cached_property
+    def chosen(self) -> pd.DataFrame:
+        """Rows of the chosen setting of every method, teacher and student, tradeoffs left out.
+
+        The choice reads ``heldout_worst`` and ``heldout_average`` only.
+        """
+        table = self.study.table
+        named = table[table.student.isin(["standard", "balanced", "robust"])]
+        scores = ["heldout_worst", "heldout_average"]
+        means = named.groupby([*METHOD, *SETTING], sort=False)[scores].mean().round(9)
+        ranked = means.reset_index().sort_values(scores, ascending=False, kind="stable")
+        best = ranked.drop_duplicates(METHOD)[[*METHOD, *SETTING]]
+        return named.merge(best, on=[*METHOD, *SETTING], how="inner")
+
+    @cached_property
+    def methods(self) -> dict[str, pd.DataFrame]:
+        """Name -> the chosen rows, seed by seed, of each method of `WORDS` that was trained."""
+        found = {name: self._method(self.chosen, key) for key, name in WORDS.items()}
+        return {name: rows.sort_values("seed") for name, rows in found.items() if len(rows)}
+
+    @property
+    def baselines(self) -> list[str]:
+        """The names of the methods but for robust distillation."""
+        return [name for name in self.methods if name != OURS]
+
+    def tried(self, name: str) -> pd.DataFrame:
+        """The rows of every setting of one method of `methods`."""
+        key = next(key for key, value in WORDS.items() if value == name)
+        return self._method(self.study.table, key)
+
+    def _method(self, table: pd.DataFrame, key: tuple[str, str, str]) -> pd.DataFrame:
+        method, teacher, student = key
+        return self._taught(table, teacher, method=method, student=student)
+
+    def _taught(self, table: pd.DataFrame, teacher: str, **values: object) -> pd.DataFrame:
+        """Rows of the first pair of networks, with the teacher's held-out labels if it has one."""
+        big, small = self.study.spec.networks[0]
+        alone = teacher == NO_TEACHER
+        values |= {"teacher": teacher, "student_network": small}
+        values |= {"teacher_network": NO_TEACHER if alone else big}
+        values |= {"heldout_labels": "one-hot" if alone else "teacher"}
+        return where(table, **values)
+
+    def alphas(self, teacher: str) -> pd.DataFrame:
+        """Rows of every alpha of one teacher, by seed and alpha; at the first setting of the spec,
+        since only the named objectives were trained at others."""
+        spec = self.study.spec
+        setting = {
+            "temperature": spec.temperatures[0],
+            "learning_rate": spec.config.learning_rate,
+        }
+        rows = self._taught(self.study.table, teacher, method="fit", **setting)
+        return rows[rows.student != "standard"].sort_values(["seed", "alpha"])
+
+    def frontier(self, teacher: str) -> np.ndarray:
+        """(seeds, alphas, 2), average and worst class of `alphas`."""
+        return points(self.alphas(teacher))
+
+    def lead(self, name: str, column: str = "worst") -> np.ndarray:
+        """(seeds,): robust distillation minus a baseline."""
+        return self.methods[OURS][column].to_numpy() - self.methods[name][column].to_numpy()
+
+
+def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Rows with these values in these columns."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
+def points(rows: pd.DataFrame) -> np.ndarray:
+    """(seeds, students, 2), average and worst class, of rows with the same students each seed."""
+    ordered = rows.sort_values("seed", kind="stable")
+    counts = ordered.seed.value_counts()
+    checks.require(
+        counts.nunique() == 1,
+        f"table must have the same students for every seed, got {counts.to_dict()}; "
+        "is the study finished?",
+    )
+    return ordered[POINT].to_numpy().reshape(len(counts), -1, 2)

@@ -1,0 +1,74 @@
+"""About how long a training takes here, from a few timed SGD steps of its networks."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+
+import torch
+
+from rdlite import batches, checks, models
+from rdlite.runs import Run
+
+STEPS = 5  # timed, after one that is not
+
+
+def seconds(run: Run, device: str = "cpu") -> float:
+    """About how long ``run`` trains and is measured, without its teacher, by one process.
+
+    Args:
+        run: its images are loaded.
+        device: ``"cpu"``, ``"cuda"``, ...
+    """
+    splits, config = run.splits(device), run.config
+    shape = (min(config.batch_size, len(splits.train)), *splits.train.images.shape[1:])
+    one = _step(run.network, shape, splits.num_classes, device)
+    forward = one / 3 / shape[0]  # an image; the gradient costs about two of them
+    steps = config.epochs * batches.steps_per_epoch(len(splits.train), config.batch_size)
+    total = steps * one + (config.rounds or config.epochs) * len(splits.heldout) * forward
+    if run.teacher is not None:
+        each_view = run.teacher_view == "consistent" and (config.shift or config.flip)
+        views = steps * shape[0] if each_view else len(splits.train)
+        teacher = _step(run.teacher.network, shape, splits.num_classes, device)
+        total += views * teacher / 3 / shape[0]
+    return total + (len(splits.test) + len(splits.heldout)) * forward
+
+
+def of_study(runs: Iterable[Run], processes: int, device: str = "cpu") -> float:
+    """About how long these runs take together in so many processes, seconds."""
+    checks.whole("processes", processes, low=1)
+    return sum(seconds(run, device) for run in runs) / processes
+
+
+def words(duration: float) -> str:
+    """Seconds as a person says them.
+
+    >>> words(40), words(400), words(40_000), words(400_000)
+    ('40 s', '7 min', '11.1 h', '4.6 days')
+    """
+    for size, name, digits in ((86_400, "days", 1), (3600, "h", 1), (60, "min", 0)):
+        if duration >= 1.5 * size:
+            return f"{duration / size:.{digits}f} {name}"
+    return f"{duration:.0f} s"
+
+
+@lru_cache(maxsize=64)
+def _step(network: str, shape: tuple[int, ...], num_classes: int, device: str) -> float:
+    """Median seconds of one SGD step on a batch of noise."""
+    net = models.create(network, num_classes=num_classes, in_channels=shape[1])
+    net = net.to(device, memory_format=torch.channels_last)
+    images = torch.randint(256, shape, dtype=torch.uint8, device=device)
+    labels = torch.zeros(shape[0], dtype=torch.int64, device=device)
+    optimiser = torch.optim.SGD(net.parameters(), 1e-3, momentum=0.9)
+    times = []
+    for _ in range(1 + STEPS):
+        started = time.perf_counter()
+        loss = torch.nn.functional.cross_entropy(net(batches.as_input(images)), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss.item()  # on a GPU: wait
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])

@@ -1,0 +1,70 @@
+"""Figures of the comparison, notebook 05 and the report: ax in, ax out."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from rdlite.comparison import OURS, POINT, Comparison, Estimate
+from rdlite.plots import BLUE, GREY, ORANGE, TEACHER_COLOURS, TEACHER_WORDS
+
+STYLES = dict(zip(TEACHER_COLOURS, (":D", "-o", "-.^", "--s"), strict=True))
+
+
+def frontiers(task: Comparison, ax: Axes | None = None) -> Axes:
+    """Average against worst class: every alpha of each teacher, and the other methods by number.
+
+    Strokes are 95 % intervals of the worst class over seeds. The horizontal axis is cut.
+
+    Args:
+        task: what to draw.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(9.6, 5.4), layout="constrained")[1]
+    for teacher in (name for name in TEACHER_COLOURS if name in set(task.study.table.teacher)):
+        seeds = task.frontier(teacher)
+        how = {"color": TEACHER_COLOURS[teacher], "markersize": 4, "alpha": 0.85}
+        how |= {"label": f"every alpha, {TEACHER_WORDS[teacher]}"}
+        ax.errorbar(*seeds.mean(0).T, _strokes(seeds), fmt=STYLES[teacher], elinewidth=0.6, **how)
+    for number, name in enumerate(task.baselines, 1):
+        seeds = task.methods[name][POINT].to_numpy()[:, None]
+        x, y = seeds.mean(0)[0]
+        ax.errorbar(x, y, _strokes(seeds), fmt="none", ecolor=GREY, elinewidth=0.6)
+        ax.plot(x, y, "o", markersize=12, color="white", markeredgecolor="black")
+        ax.annotate(str(number), (x, y), ha="center", va="center", fontsize=8)
+        ax.plot([], [], linestyle="none", label=f"{number}  {name}")
+    ours = task.methods[OURS][POINT].mean()
+    ax.plot(*ours, "*", color=BLUE, markersize=14, label=f"{OURS}, as chosen", linestyle="none")
+    ax.set(ylim=(0, 1), xlabel="average accuracy (test set; cut axis)")
+    ax.set_ylabel("worst-class accuracy")
+    ax.figure.legend(frameon=False, loc="outside right upper", fontsize=8)
+    return ax
+
+
+def _strokes(seeds: np.ndarray) -> np.ndarray:
+    """(2, students): from the mean worst class of (seeds, students, 2) down and up."""
+    estimates = [Estimate.of(worst) for worst in seeds[..., 1].T]
+    return np.array([[e.mean - e.low, e.high - e.mean] for e in estimates]).T
+
+
+def leads(task: Comparison, ax: Axes | None = None) -> Axes:
+    """Robust distillation minus each baseline, worst class and average, with 95 % intervals.
+
+    Args:
+        task: what to draw.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(8.4, 4.8), layout="constrained")[1]
+    names = sorted(task.baselines, key=lambda name: task.lead(name).mean())
+    for shift, column, marker, colour in ((0.15, "worst", "o", ORANGE), (-0.15, "average", "s", GREY)):
+        estimates = [Estimate.of(task.lead(name, column)) for name in names]
+        at = np.arange(len(names)) + shift
+        ax.hlines(at, [e.low for e in estimates], [e.high for e in estimates], color=colour)
+        words = {"worst": "worst class", "average": "average"}[column]
+        ax.plot([e.mean for e in estimates], at, marker, color=colour, label=words)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set_xlabel(f"{OURS} minus the method (accuracy, test set)")
+    ax.legend(frameon=False, loc="lower right")
+    return ax
