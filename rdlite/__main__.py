@@ -1,4 +1,4 @@
-"""Command line: ``python -m rdlite demo``, ``study`` and ``report``."""
+"""Command line: ``python -m rdlite demo``, ``train``, ``study`` and ``report``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rdlite.runs import Run
     from rdlite.specs import GridSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns 0, 2 for bad input, or 130 after Ctrl-C."""
+    """Run a command; returns 0, 1 if training diverged, 2 for bad input, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
     except (ValueError, OSError) as error:
         print(f"rdlite: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("rdlite: stopped", file=sys.stderr)
+    except FloatingPointError as error:
+        print(f"rdlite: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"rdlite: {error or 'stopped'}", file=sys.stderr)
         return 130
 
 
@@ -43,17 +45,29 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
     demo.add_argument("--quick", action="store_true", help="one seed and 5 epochs, under 2 minutes")
+    train = commands.add_parser(
+        "train",
+        help="train every run of a recipe, one after another, on one device or under torchrun",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    train.set_defaults(command=_train)
+    train.add_argument("recipe", metavar="RECIPE", help="a TOML file, or a name in rdlite/recipes")
+    train.add_argument("--store", type=Path, help="folder for the networks; by default out/RECIPE")
+    train.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
+    train.add_argument("--every", type=int, default=1, help="rounds between two checkpoints")
+    train.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
+    train.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
     study = commands.add_parser(
         "study",
         help="train every run of a TOML file; a killed study goes on where it was",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     study.set_defaults(command=_study)
-    study.add_argument("spec", type=Path, metavar="SPEC.toml", help="see rdlite/recipes/")
+    study.add_argument("spec", metavar="SPEC", help="a TOML file, or a name in rdlite/recipes")
     study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
-    study.add_argument("--dry-run", action="store_true", help="only print the runs and about how long")
+    study.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
     report = commands.add_parser(
         "report",
         help="a study's tables as a page: methods, frontiers, which claims hold",
@@ -72,43 +86,74 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    from rdlite import parallel
+    from rdlite.specs import GridSpec
+    from rdlite.studies import train
+
+    file = _recipe(options.recipe)
+    with parallel.group(_device(options.device)) as device:
+        spec = replace(GridSpec.from_file(file), device=device)
+        store = options.store or Path("out") / file.stem
+        if options.dry_run or parallel.rank() == 0:
+            _print_cost(spec, store, side_by_side=1, labels=options.dry_run)
+        if options.dry_run:
+            return 0
+        table = train(spec, store, every=options.every, resume=options.resume)
+        if parallel.rank() == 0:
+            shown = table[["teacher", "student", "seed", "average", "worst", "worst_class"]]
+            print(shown.round(4).to_string(index=False))
+            print("Written:", store)
+    return 0
+
+
 def _study(options: argparse.Namespace) -> int:
     from rdlite import results
-    from rdlite.studies import GridSpec, run_grid
+    from rdlite.studies import GridSpec, processes, run_grid
 
-    spec = GridSpec.from_file(options.spec)
-    runs = spec.runs()
+    file = _recipe(options.spec)
+    spec = GridSpec.from_file(file)
     if options.dry_run:
-        return _dry_run(spec, runs, options.store)
+        _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
+        return 0
     table = run_grid(spec, executor=options.dask, store=options.store)
     if table.empty:
         return 130
-    print("Written:", results.write(options.out or options.store, options.spec, table))
+    print("Written:", results.write(options.out or options.store, file, table))
+    runs = spec.runs()
     if len(table) < len(runs):
         print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")
         return 130
     return 0
 
 
-def _dry_run(spec: GridSpec, runs: list[Run], store: Path) -> int:
+def _recipe(name: str) -> Path:
+    """The file that is called so, or the recipe."""
+    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
+    return shipped if not Path(name).exists() and shipped.exists() else Path(name)
+
+
+def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool) -> None:
     import torch
 
-    from rdlite import cost
+    from rdlite import cost, parallel
     from rdlite.runs import Store
-    from rdlite.studies import processes
 
-    for run in runs:
+    runs = spec.runs()
+    for run in runs if labels else []:
         print(run.label)
     teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
     print(f"{len(runs)} students of {len(teachers)} teachers", end="")
     kept = Store(store, spec.device) if store.exists() else None
-    waiting = [run for run in teachers + runs if kept is None or kept.result(run) is None]
+    waiting = [run for run in teachers + runs if kept is None or not kept.done(run)]
     print(f"; {len(teachers + runs) - len(waiting)} of these networks are in the store")
-    most = processes(spec.device)
-    torch.set_num_threads(1)
-    duration = cost.words(cost.of_study(waiting, most, spec.device))
-    print(f"The rest takes about {duration} in {most} processes of this machine")
-    return 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if side_by_side > 1 else threads)
+    together = side_by_side * parallel.size()
+    duration = cost.words(cost.of_study(waiting, together, spec.device))
+    torch.set_num_threads(threads)
+    what = "1 process" if together == 1 else f"{together} processes"
+    print(f"The rest takes about {duration} in {what} of this machine", flush=True)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rdlite import checks, multipliers
+from rdlite import checks, multipliers, parallel
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict
 from rdlite.objectives import BALANCED, STANDARD
@@ -74,6 +74,9 @@ class GroupDRO:
         num_classes: m.
         step_size: of q, at every batch.
 
+    Raises:
+        ValueError: several processes train together; each would see other batches.
+
     Example: class 2 is absent; class 0 costs log 3 and class 1 nearly nothing.
 
     >>> player = GroupDRO(3, step_size=1.0)
@@ -86,6 +89,10 @@ class GroupDRO:
 
     def __init__(self, num_classes: int, step_size: float = 0.01) -> None:
         checks.number("step_size", step_size, low=0)
+        checks.require(
+            parallel.size() == 1,
+            f"group DRO trains in one process, got {parallel.size()}: its player sees every batch",
+        )
         self.multipliers = multipliers.uniform(num_classes).float()
         self.step_size = step_size
 
@@ -98,6 +105,14 @@ class GroupDRO:
         shares = torch.softmax(grown.where(present, -torch.inf), 0)  # 0 for a class that is absent
         self.multipliers = torch.where(present, shares * q[present].sum(), q)
         return (self.multipliers * risks).sum()
+
+    def state_dict(self) -> dict:
+        """For checkpoints."""
+        return {"multipliers": self.multipliers}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where the state was taken."""
+        self.multipliers = state["multipliers"]
 
 
 def group_dro(

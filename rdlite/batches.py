@@ -13,6 +13,9 @@ from torch import Tensor
 
 from rdlite import checks
 
+SAMPLINGS = ("shuffled", "uniform")
+PADDINGS = ("zero", "reflect")
+
 
 def as_input(images: Tensor) -> Tensor:
     """uint8 pixels 0..255 to the float32 inputs -1..1 that every network here takes.
@@ -77,24 +80,34 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
 
 
 def augment(
-    images: Tensor, generator: torch.Generator, *, shift: int = 0, flip: bool = False
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    shift: int = 0,
+    flip: bool = False,
+    padding: str = "zero",
 ) -> Tensor:
     """A random view of each image: moved by up to ``shift`` pixels, mirrored half of the time.
 
     Args:
-        images: (B, c, h, w) uint8; the moved image is filled with 0 from the border.
+        images: (B, c, h, w) uint8.
         generator: on the device of the images.
         shift: largest move in each direction, pixels.
         flip: mirror left-right with probability 1/2.
+        padding: what comes in from the border, ``"zero"`` (black) or the image, ``"reflect"``-ed.
 
     Returns:
         (B, c, h, w) uint8; ``images`` itself is unchanged.
+
+    Raises:
+        ValueError: a shift below 0, or as large as an image that is reflected.
     """
     checks.whole("shift", shift, low=0)
+    checks.choice("padding", padding, PADDINGS)
     n, _, h, w = images.shape
     draw = {"generator": generator, "device": images.device}
     if shift:
-        padded = torch.nn.functional.pad(images, (shift,) * 4)
+        padded = _padded(images, shift, padding)
         windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # (B, c, 2s+1, 2s+1, h, w), a view
         dy, dx = torch.randint(2 * shift + 1, (2, n), **draw)
         images = windows[torch.arange(n, device=images.device), :, dy, dx]
@@ -102,3 +115,78 @@ def augment(
         mirrored = torch.rand((n, 1, 1, 1), **draw) < 0.5
         images = torch.where(mirrored, images.flip(3), images)
     return images
+
+
+def _padded(images: Tensor, shift: int, padding: str) -> Tensor:
+    if padding == "zero":
+        return torch.nn.functional.pad(images, (shift,) * 4)
+    h, w = images.shape[2:]
+    checks.require(
+        shift < min(h, w),
+        f"shift must be less than the image's {min(h, w)} pixels where it is reflected, "
+        f"got {shift}",
+    )  # torch's own reflection does not take uint8
+    rows, columns = (_reflected(size, shift, images.device) for size in (h, w))
+    return images[:, :, rows][:, :, :, columns]
+
+
+def _reflected(size: int, shift: int, device: torch.device) -> Tensor:
+    """Positions -shift .. size - 1 + shift as those of the image, mirrored at its outer pixels."""
+    place = torch.arange(-shift, size + shift, device=device).abs()
+    return (size - 1) - ((size - 1) - place).abs()
+
+
+class Views(Iterator[tuple[Tensor, Tensor]]):
+    """Endless batches, (indices (B,), augmented float inputs (B, c, h, w)), epoch after epoch.
+
+    Its state can be kept and taken up again in the middle of an epoch.
+
+    Args:
+        images: (n, c, h, w) uint8.
+        labels: (n,) int64.
+        batch_size, sampling: see `shuffled` and `uniform`.
+        seed: of the order and of the augmentation.
+        augmentation: options of `augment`.
+
+    >>> views = Views(torch.zeros(5, 1, 4, 4).byte(), torch.zeros(5).long(), batch_size=2, seed=0)
+    >>> index, inputs = next(views)
+    >>> index.shape, inputs.shape
+    (torch.Size([2]), torch.Size([2, 1, 4, 4]))
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        sampling: str = "shuffled",
+        **augmentation: object,
+    ) -> None:
+        checks.choice("sampling", sampling, SAMPLINGS)
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.sampling, self.augmentation = sampling, augmentation
+        self.generator = torch.Generator(images.device).manual_seed(seed)
+        self.waiting: list[Tensor] = []  # the batches of this epoch that have not been shown
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        if not self.waiting:
+            self.waiting = list(self._epoch())
+        index = self.waiting.pop(0)
+        view = augment(self.images[index], self.generator, **self.augmentation)
+        return index, as_input(view)
+
+    def _epoch(self) -> Iterator[Tensor]:
+        if self.sampling == "uniform":
+            return uniform(self.labels, self.batch_size, self.generator)
+        return shuffled(len(self.images), self.batch_size, self.generator)
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs to go on with the same batches."""
+        return {"generator": self.generator.get_state(), "waiting": list(self.waiting)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where the state was taken."""
+        self.generator.set_state(state["generator"].cpu())
+        self.waiting = [index.to(self.images.device) for index in state["waiting"]]

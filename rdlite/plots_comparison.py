@@ -57,7 +57,10 @@ def leads(task: Comparison, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(8.4, 4.8), layout="constrained")[1]
     names = sorted(task.baselines, key=lambda name: task.lead(name).mean())
-    for shift, column, marker, colour in ((0.15, "worst", "o", ORANGE), (-0.15, "average", "s", GREY)):
+    for shift, column, marker, colour in (
+        (0.15, "worst", "o", ORANGE),
+        (-0.15, "average", "s", GREY),
+    ):
         estimates = [Estimate.of(task.lead(name, column)) for name in names]
         at = np.arange(len(names)) + shift
         ax.hlines(at, [e.low for e in estimates], [e.high for e in estimates], color=colour)

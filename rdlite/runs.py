@@ -6,20 +6,21 @@ itself a run, or none. Equal descriptions give equal results; each is trained on
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors.torch import load_model, save_model
 from torch import nn
 
 import rdlite
-from rdlite import baselines, data, files, models
+from rdlite import baselines, data, files, models, parallel
 from rdlite.distillation import distill, predict
 from rdlite.metrics import class_calibration, summary
 from rdlite.objectives import STANDARD, Objective, class_risks
@@ -63,8 +64,13 @@ class Run:
     @property
     def key(self) -> str:
         """A hash of what differs from the defaults, and of rdlite's version: its files' name."""
-        text = json.dumps([_described(self), rdlite.__version__], sort_keys=True)
+        text = json.dumps([self.about, rdlite.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def about(self) -> dict:
+        """What differs from the defaults, as nested dicts."""
+        return _described(self)
 
     @property
     def label(self) -> str:
@@ -108,17 +114,17 @@ class Run:
         teacher: nn.Module | None = None,
         *,
         device: str = "cpu",
-        on_round: Callable[[dict], object] | None = None,
+        **options: object,
     ) -> tuple[nn.Module, History]:
         """Train the network; returns what predicts, and what happened.
 
         Args:
             teacher: the trained network of ``self.teacher``.
             device: ``"cpu"``, ``"cuda"``, ...
-            on_round: see `rdlite.training.fit`.
+            options: ``checkpoint``, ``progress`` and ``on_round`` of `rdlite.training.fit`.
         """
         splits, net = self.splits(device), self.create(device)
-        how = {"config": self.config, "on_round": on_round}
+        how = {"config": self.config, **options}
         if self.teacher is not None:
             names = ("heldout_labels", "teacher_view", "temperature", "mix")
             how |= {name: getattr(self, name) for name in names}
@@ -176,10 +182,12 @@ def _load(dataset: str, device: str, **options: object) -> data.Splits:
 
 
 class Store:
-    """A folder of finished runs: a small JSON file each, and the weights of each teacher.
+    """A folder of finished runs: a card each, and the weights of each teacher.
 
-    Files appear whole or not at all, and a run that one process is training is left alone by the
-    others, so that a killed study goes on where it was and two processes share the work.
+    A card is a small JSON file: what was trained, on what data, what came out, by which versions.
+    Weights are in safetensors' format. Files appear whole or not at all, and a run that one process
+    is training is left alone by the others, so that a killed study goes on where it was and two
+    processes share the work.
 
     Args:
         folder: made if it is not there.
@@ -192,53 +200,70 @@ class Store:
 
     def result(self, run: Run) -> dict | None:
         """What `Run.measure` said, and the seconds it took; None if it is not finished."""
-        file = self._file(run, "json")
+        file = self.card(run)
         return json.loads(file.read_text())["result"] if file.exists() else None
+
+    def card(self, run: Run) -> Path:
+        """Where the description and the numbers of ``run`` are, or will be."""
+        return self.folder / f"{run.key}.json"
+
+    def weights(self, run: Run) -> Path:
+        """Where the weights of ``run`` are, if they were kept."""
+        return self.folder / f"{run.key}.safetensors"
 
     def network(self, run: Run) -> nn.Module:
         """The trained network of ``run``, trained now if it has to be."""
         self.finish(run, weights=True)
         net = run.create(self.device)
-        weights = torch.load(self._file(run, "pt"), weights_only=True, map_location=self.device)
-        net.load_state_dict(weights)
+        load_model(net, self.weights(run), device=self.device)
         return net
 
-    def finish(self, run: Run, *, weights: bool = False, wait: bool = True) -> bool:
+    def finish(
+        self, run: Run, *, weights: bool = False, wait: bool = True, **options: object
+    ) -> bool:
         """Train and measure ``run``, its teacher first, unless that is done.
 
         Args:
             run: what to train.
             weights: keep the network as well.
             wait: wait for another process that is training it.
+            options: of `Run.train`, for ``run`` itself.
 
         Returns:
             Whether it is finished; False only if another process has it and ``wait`` is False.
         """
-        if self._done(run, weights):
+        if parallel.of_first(self.done(run, weights)):
             return True
+        lock = FileLock(self.folder / f"{run.key}.lock", timeout=-1 if wait else 0)
         try:  # the system takes the lock back from a killed process
-            with FileLock(self._file(run, "lock"), timeout=-1 if wait else 0):
-                if not self._done(run, weights):
-                    self._train(run, weights)
+            with lock if parallel.rank() == 0 else contextlib.nullcontext():
+                if not parallel.of_first(self.done(run, weights)):
+                    self._train(run, weights, **options)
         except Timeout:
             return False
         return True
 
-    def _train(self, run: Run, weights: bool) -> None:
+    def _train(self, run: Run, weights: bool, **options: object) -> None:
         teacher = None if run.teacher is None else self.network(run.teacher)
         started = time.perf_counter()
-        net, history = run.train(teacher, device=self.device)
-        result = run.measure(net, history) | {"seconds": time.perf_counter() - started}
-        about = {"run": asdict(run), "rdlite": rdlite.__version__, "torch": torch.__version__}
-        if weights:
-            with files.whole(self._file(run, "pt")) as file:
-                torch.save(net.state_dict(), file)
-        with files.whole(self._file(run, "json")) as file:
-            file.write_text(json.dumps(about | {"result": result}, indent=1))
+        net, history = run.train(teacher, device=self.device, **options)
+        if parallel.rank() == 0:
+            result = run.measure(net, history) | {"seconds": time.perf_counter() - started}
+            if weights:
+                with files.whole(self.weights(run)) as file:
+                    save_model(net, file)
+            card = {
+                "label": run.label,
+                "run": asdict(run),
+                "data": run.splits(self.device).fingerprint,
+                "rdlite": rdlite.__version__,
+                "torch": torch.__version__,
+                "result": result,
+            }
+            with files.whole(self.card(run)) as file:
+                file.write_text(json.dumps(card, indent=1))
+        parallel.wait()
 
-    def _done(self, run: Run, weights: bool) -> bool:
-        kinds = ["json", "pt"] if weights else ["json"]
-        return all(self._file(run, kind).exists() for kind in kinds)
-
-    def _file(self, run: Run, kind: str) -> Path:
-        return self.folder / f"{run.key}.{kind}"
+    def done(self, run: Run, weights: bool = False) -> bool:
+        """Whether ``run`` is finished, and its network kept if that is asked for."""
+        return self.card(run).exists() and (not weights or self.weights(run).exists())

@@ -1,6 +1,7 @@
-"""The teacher x student grid: every run trained, in parallel processes, into one tidy table.
+"""The teacher x student grid: every run trained, into one tidy table.
 
-Each finished run is a file in a store, so a killed grid goes on where it was.
+`run_grid` trains many small runs side by side, `train` large ones one after another, each on all
+devices. A finished run is a file in a store, so a killed grid goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import joblib
 import pandas as pd
 import torch
 
+from rdlite import checks, parallel
+from rdlite.checkpoints import Checkpoint
 from rdlite.runs import Run, Store
 from rdlite.specs import NO_TEACHER, GridSpec
 
@@ -105,6 +108,52 @@ def run_grid(
                         bar.update(finished)
                         stage += [] if finished else [(run, weights)]
         return frame(runs, kept)
+
+
+def train(
+    spec: GridSpec,
+    store: str | Path,
+    *,
+    every: int = 1,
+    resume: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train every run of ``spec``, one after another, and keep the weights of each.
+
+    Under torchrun every process calls this, and each run is trained by all of them together, see
+    `rdlite.parallel`; they must see the same ``store``.
+
+    Args:
+        spec: the grid.
+        store: the folder for cards and weights, see `rdlite.runs.Store`, and ``checkpoint.pt``.
+        every: rounds from one checkpoint to the next.
+        resume: go on with the run that was stopped.
+        progress: print what is trained, with a bar.
+
+    Returns:
+        The table of `frame`.
+
+    Raises:
+        ValueError: a run was stopped and ``resume`` is not given, or it was another run.
+        Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
+    """
+    runs, kept = spec.runs(), Store(store, spec.device)
+    progress = progress and parallel.rank() == 0
+    how = {"path": kept.folder / "checkpoint.pt", "every": every, "resume": resume}
+    checks.require(
+        resume or Checkpoint(**how).read() is None,
+        f"{how['path']} is of a run that was stopped: go on with it (--resume), or delete it",
+    )
+    teachers = [run.teacher for run in runs if run.teacher]
+    networks = list(dict.fromkeys(teachers + runs))
+    for number, run in enumerate(networks, 1):
+        if progress and not kept.done(run, weights=True):
+            print(f"{number}/{len(networks)}  {run.label}", flush=True)
+        checkpoint = Checkpoint(**how, about={"run": run.about})
+        if not parallel.of_first(kept.done(run, weights=True)):
+            kept.finish(run, weights=True, checkpoint=checkpoint, progress=progress)
+            checkpoint.remove()
+    return frame(runs, kept)
 
 
 def processes(device: str) -> int:

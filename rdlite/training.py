@@ -7,125 +7,24 @@ risks on held-out data move the multipliers (6).
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict
 
-import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from rdlite import batches, checks, multipliers
+from rdlite import checks, multipliers
+from rdlite.checkpoints import Checkpoint, Keeper
+from rdlite.config import TrainConfig
 from rdlite.data import Split
+from rdlite.history import History
 from rdlite.metrics import summary
-from rdlite.models import AveragedScorer, device_of, predict
+from rdlite.models import AveragedScorer, device_of
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
-from rdlite.targets import TargetFunction, Targets, marginal, target_function
+from rdlite.sgd import Loss, Sgd
+from rdlite.targets import Targets, marginal, target_function
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How to train; every field changes the result. Frozen, checked when made.
-
-    Args:
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate, momentum, weight_decay: of SGD.
-        schedule: ``"cosine"`` (to 0 over all steps) or ``"constant"``.
-        step_size: gamma of eq. (6), a round.
-        rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
-        loss: ``"margin"``, eq. (8), or ``"reweighted"``.
-        sampling: ``"shuffled"``, every image once an epoch, or ``"uniform"``, every class equally
-            often, see `rdlite.batches`.
-        scorer: ``"last"`` iterate or ``"average"`` of the K scorers, eq. (9). The average keeps K
-            copies of the network and predicts with all of them.
-        shift, flip: augmentation, see `rdlite.batches.augment` (pixels; on or off).
-        seed: of the order of the images and of the augmentation.
-
-    Raises:
-        ValueError: a field out of range.
-    """
-
-    epochs: int = 8
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "cosine"
-    step_size: float = 0.2
-    rounds: int | None = None
-    loss: str = "margin"
-    sampling: str = "shuffled"
-    scorer: str = "last"
-    shift: int = 0
-    flip: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        checks.whole("epochs", self.epochs, low=1)
-        checks.whole("batch_size", self.batch_size, low=1)
-        checks.number("learning_rate", self.learning_rate, low=0, above=True)
-        checks.number("momentum", self.momentum, low=0, high=1)
-        checks.number("weight_decay", self.weight_decay, low=0)
-        checks.choice("schedule", self.schedule, SCHEDULES)
-        checks.number("step_size", self.step_size, low=0)
-        if self.rounds is not None:
-            checks.whole("rounds", self.rounds, low=1)
-        checks.choice("loss", self.loss, UNCHECKED_LOSSES)
-        checks.choice("sampling", self.sampling, ["shuffled", "uniform"])
-        checks.choice("scorer", self.scorer, ["last", "average"])
-        checks.whole("shift", self.shift, low=0)
-        checks.whole("seed", self.seed, low=0)
-
-
-SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
-    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
-    "constant": lambda done: 1.0,
-}
-
-
-@dataclass
-class History:
-    """What happened in each round, and the scorer to predict with.
-
-    Attributes:
-        class_names: m names.
-        scorer: the trained model, or the `AveragedScorer` of all rounds.
-        rows: a dict a round: ``round`` (from 1), ``epoch``, ``loss`` (training, nats),
-            ``objective`` (held-out, eq. (3), nats), ``average`` and ``worst`` (held-out accuracy),
-            ``worst_class``, ``seconds``.
-        risks, multipliers, class_weights: (K, m) float64. A round's weights are those it trained
-            with; its risks are measured on the held-out set after it.
-    """
-
-    class_names: tuple[str, ...]
-    scorer: nn.Module
-    rows: list[dict] = field(default_factory=list)
-    risks: Tensor = field(default_factory=lambda: torch.empty(0))
-    multipliers: Tensor = field(default_factory=lambda: torch.empty(0))
-    class_weights: Tensor = field(default_factory=lambda: torch.empty(0))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def append(self, row: dict, **vectors: Tensor) -> None:
-        """Add a round: its numbers and its (m,) ``risks``, ``multipliers``, ``class_weights``."""
-        self.rows.append(row)
-        for name, new in vectors.items():
-            setattr(self, name, torch.cat([getattr(self, name).view(-1, len(new)), new[None]]))
-
-    def frame(self) -> pd.DataFrame:
-        """A row a round: the numbers of ``rows`` and, for each class k, ``risk_k``,
-        ``multiplier_k`` and ``class_weight_k``."""
-        m = len(self.class_names)
-        parts = [pd.DataFrame(self.rows)]
-        for name in ("risk", "multiplier", "class_weight"):
-            values = getattr(self, f"{name}s").reshape(-1, m).numpy()
-            parts.append(pd.DataFrame(values, columns=[f"{name}_{k}" for k in range(m)]))
-        return pd.concat(parts, axis=1)
+__all__ = ["Checkpoint", "History", "TrainConfig", "fit"]
 
 
 def fit(
@@ -137,8 +36,9 @@ def fit(
     targets: Targets | None = None,
     heldout_targets: Tensor | None = None,
     mix: float | Tensor = 1.0,
-    config: TrainConfig = TrainConfig(),
+    config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     loss: Loss | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: bool = False,
     on_round: Callable[[dict], None] | None = None,
 ) -> History:
@@ -157,6 +57,7 @@ def fit(
         config: how to train.
         loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar, instead of
             ``config.loss``.
+        checkpoint: where to keep the state, and whether to go on from it.
         progress: show a bar with the held-out average and worst class.
         on_round: called after each round with its row of numbers.
 
@@ -164,8 +65,10 @@ def fit(
         The history; ``history.scorer`` predicts.
 
     Raises:
-        ValueError: arguments that do not fit together, a class without images.
+        ValueError: arguments that do not fit together, a class without images, a checkpoint of
+            another training.
         FloatingPointError: the loss is not finite; the message names the step.
+        Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
     device = device_of(model)
     train, heldout = _with_every_class("train", train), _with_every_class("heldout", heldout)
@@ -177,104 +80,57 @@ def fit(
     target_rows = target_function(train, targets, mix)
     prior = marginal(target_rows, train)  # pi, or the teacher's marginal
 
-    steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
-    rounds = min(config.rounds or config.epochs, steps)
-    loss = loss or UNCHECKED_LOSSES[config.loss]
-    trainer = _Trainer(model, target_rows, _views(train, config), loss, steps, config)
+    sgd = Sgd(model, train, target_rows, loss or UNCHECKED_LOSSES[config.loss], config)
+    rounds = min(config.rounds or config.epochs, sgd.steps)
     player = multipliers.uniform(train.num_classes)
     history = History(train.class_names, scorer=model)
-    snapshots = []
-    for k in _with_progress_bar(range(1, rounds + 1), history, progress):
-        started = time.perf_counter()
-        class_weights = objective.class_weights(player, prior)  # eq. (7)
-        mean_loss = trainer.run_until(steps * k // rounds, class_weights)  # eq. (8)
-        logits = predict(model, heldout.images).float()
-        risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
-        scores = summary(logits, heldout.labels)
-        row = {
-            "round": k,
-            "epoch": config.epochs * k / rounds,
-            "loss": mean_loss,
-            "objective": objective.value(risks, prior),
-            **{name: scores[name] for name in ("average", "worst", "worst_class")},
-            "seconds": time.perf_counter() - started,
-        }
-        history.append(row, risks=risks, multipliers=player, class_weights=class_weights)
-        player = multipliers.hedge_step(player, risks, config.step_size)  # eq. (6)
-        if config.scorer == "average":
-            snapshots.append(copy.deepcopy(model).eval())
-        if on_round is not None:
-            on_round(row)
+    snapshots: list[dict] = []  # the weights after each round, for the average
+
+    def state() -> dict:
+        parts = {"sgd": sgd.state_dict(), "history": history.state_dict()}
+        return parts | {"player": player, "snapshots": snapshots}
+
+    images = [train.images, train.labels, heldout.images, heldout.labels, heldout_targets]
+    about = {"objective": asdict(objective), "config": asdict(config)}
+    keeper = Keeper(checkpoint, about, images, state)
+    if kept := keeper.restored():
+        sgd.load_state_dict(kept["sgd"])
+        history.load_state_dict(kept["history"])
+        player, snapshots = kept["player"], kept["snapshots"]
+    with keeper.listening():
+        for k in _with_progress_bar(range(len(history) + 1, rounds + 1), history, progress):
+            started = time.perf_counter()
+            class_weights = objective.class_weights(player, prior)  # eq. (7)
+            until = sgd.steps * k // rounds
+            mean_loss = sgd.run_until(until, class_weights, keeper.after_step)  # eq. (8)
+            logits = sgd.predict(heldout.images)
+            risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
+            scores = summary(logits, heldout.labels)
+            row = {
+                "round": k,
+                "epoch": config.epochs * k / rounds,
+                "loss": mean_loss,
+                "objective": objective.value(risks, prior),
+                **{name: scores[name] for name in ("average", "worst", "worst_class")},
+                "seconds": time.perf_counter() - started,
+            }
+            history.append(row, risks=risks, multipliers=player, class_weights=class_weights)
+            player = multipliers.hedge_step(player, risks, config.step_size)  # eq. (6)
+            if config.scorer == "average":
+                snapshots.append(copy.deepcopy(model.state_dict()))
+            if on_round is not None:
+                on_round(row)
+            keeper.after_round(k, rounds)
     if snapshots:
-        history.scorer = AveragedScorer(snapshots)
+        history.scorer = _averaged(model, snapshots)
     return history
 
 
-class _Trainer:
-    """SGD on one model, in stretches that each have their own class weights."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        target_rows: TargetFunction,
-        views: Iterator[tuple[Tensor, Tensor]],
-        loss: Loss,
-        steps: int,
-        config: TrainConfig,
-    ) -> None:
-        self.model, self.target_rows, self.views = model, target_rows, views
-        self.loss = loss
-        self.optimiser = torch.optim.SGD(
-            model.parameters(),
-            config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-        share = SCHEDULES[config.schedule]
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda i: share(i / steps)
-        )
-        self.done = 0
-
-    def run_until(self, step: int, class_weights: Tensor) -> float:
-        """SGD steps until ``step`` of them are done; returns their mean loss, nats."""
-        self.model.train()
-        class_weights = class_weights.float().to(device_of(self.model))
-        losses = []
-        while self.done + len(losses) < step:
-            index, view = next(self.views)
-            loss = self.loss(self.model(view), self.target_rows(index, view), class_weights)
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-            self.schedule.step()
-            losses.append(loss.detach())
-        losses = torch.stack(losses)  # read once a round: the GPU never waits inside one
-        if not bool(torch.isfinite(losses).all()):
-            first = self.done + int((~torch.isfinite(losses)).nonzero()[0]) + 1
-            raise FloatingPointError(
-                f"training diverged: the loss is not finite at step {first}; lower learning_rate "
-                "or step_size, or look for non-finite targets"
-            )
-        self.done = step
-        return float(losses.mean())
-
-
-def _views(train: Split, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (indices, augmented float inputs) of one batch after another."""
-    generator = torch.Generator(train.images.device).manual_seed(config.seed)
-    while True:
-        for index in _epoch(train, config, generator):
-            view = batches.augment(
-                train.images[index], generator, shift=config.shift, flip=config.flip
-            )
-            yield index, batches.as_input(view)
-
-
-def _epoch(train: Split, config: TrainConfig, generator: torch.Generator) -> Iterator[Tensor]:
-    if config.sampling == "uniform":
-        return batches.uniform(train.labels, config.batch_size, generator)
-    return batches.shuffled(len(train), config.batch_size, generator)
+def _averaged(model: nn.Module, snapshots: list[dict]) -> AveragedScorer:
+    scorers = [copy.deepcopy(model).eval() for _ in snapshots]
+    for scorer, weights in zip(scorers, snapshots, strict=True):
+        scorer.load_state_dict(weights)
+    return AveragedScorer(scorers)
 
 
 def _with_every_class(name: str, split: Split) -> Split:

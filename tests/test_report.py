@@ -218,7 +218,7 @@ def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
     spec = dataclasses.replace(TINY, networks=(PAIR,), head=100, tasks=({}, {"imbalance": 50}))
     whole = results.Results(spec, both, NAMES, ((4, 3, 2, 1), (9, 3, 2, 1)))
     with pytest.raises(ValueError, match=r"must have one task, got 2; take one of .tasks"):
-        whole.class_counts
+        _ = whole.class_counts
     first, second = whole.tasks()
     assert second.class_counts == (9, 3, 2, 1) and second.spec.imbalance == 50
     assert len(first.table) == len(second.table) == len(table())

@@ -97,7 +97,7 @@ def test_a_dry_run_lists_the_runs_and_trains_nothing(spec_file, tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[4] == "4 students of 1 teachers; 0 of these networks are in the store"
-    assert re.fullmatch(r"The rest takes about \d+ s in \d+ processes of this machine", lines[5])
+    assert re.fullmatch(r"The rest takes about \d+ s in \d+ process(es)? of this machine", lines[5])
     assert lines[3].startswith("seed 0: cnn-4 for 0.5, taught by cnn-8 for robust")
     assert not store.exists()
     run = GridSpec.from_file(spec_file).runs()[0]

@@ -142,7 +142,7 @@ def test_a_store_trains_nothing_twice(tmp_path, monkeypatch):
     small = dataclasses.replace(TINY, seeds=(3,), students=("robust",))
     made = run_grid(small, executor=serial(), store=tmp_path / "new", progress=False)
     kinds = sorted(file.suffix for file in (tmp_path / "new").iterdir() if file.suffix != ".lock")
-    assert kinds == [".json"] * 3 + [".pt"]
+    assert kinds == [".json"] * 3 + [".safetensors"]
     monkeypatch.setattr(Run, "train", lambda *_, **__: pytest.fail("trained again"))
     assert run_grid(small, executor=serial(), store=tmp_path / "new", progress=False).equals(made)
 

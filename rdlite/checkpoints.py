@@ -1,0 +1,217 @@
+"""Checkpoints: a training that is stopped or killed goes on where it was, bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import rdlite
+from rdlite import checks, files, parallel
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A training was asked to stop, and its checkpoint is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where and when `rdlite.training.fit` keeps its state.
+
+    The file is replaced in one step, and the one before it stays beside it, as ``.previous``. On
+    SIGINT and SIGTERM the state is kept after the SGD step that is under way (after the round, if
+    several processes train together), then `Stopped` is raised.
+
+    Args:
+        path: the file.
+        every: rounds from one checkpoint to the next.
+        resume: go on from the file if it is there.
+        about: what was trained, in words and numbers; must be the same to go on.
+
+    Raises:
+        ValueError: ``every`` below 1.
+    """
+
+    path: Path
+    every: int = 1
+    resume: bool = False
+    about: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks.whole("every", self.every, low=1)
+
+    def read(self) -> dict | None:
+        """The state in the file, or in the one before it; None if there is neither.
+
+        Raises:
+            ValueError: the file is not a checkpoint.
+            OSError: it cannot be read.
+        """
+        for path in (self.path, self._previous):
+            if path.exists():
+                return _load(path)
+        return None
+
+    def write(self, state: dict) -> None:
+        """Replace the file; only the first process does."""
+        if parallel.rank() == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with files.whole(self.path) as file:
+                torch.save(state, file)
+                if self.path.exists():
+                    self.path.replace(self._previous)
+        parallel.wait()
+
+    def remove(self) -> None:
+        """Delete both files, if they are there."""
+        if parallel.rank() == 0:
+            for path in (self.path, self._previous):
+                path.unlink(missing_ok=True)
+        parallel.wait()
+
+    @property
+    def _previous(self) -> Path:
+        return self.path.with_name(self.path.name + ".previous")
+
+
+def _load(path: Path) -> dict:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is not a checkpoint of rdlite ({reason}); delete it to start again"
+        ) from None
+    checks.require(
+        isinstance(state, dict) and {"about", "versions", "state", "random"} <= set(state),
+        f"{path} is not a checkpoint of rdlite; delete it to start again",
+    )
+    return state
+
+
+class Keeper:
+    """Takes the checkpoints of one training. Does nothing where there is no `Checkpoint`.
+
+    Args:
+        checkpoint: where and when, or None.
+        about: what must be the same to go on, with the checkpoint's own.
+        data: so must these; they are kept as a hash.
+        state: gives what to keep.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint | None,
+        about: Mapping[str, object],
+        data: Sequence[Tensor],
+        state: Callable[[], dict],
+    ) -> None:
+        self.checkpoint, self.state, self.asked = checkpoint, state, False
+        if checkpoint is not None:
+            self.about = flat({**checkpoint.about, **about, "data": _hash(data)})
+
+    def restored(self) -> dict | None:
+        """The state to go on from, or None to start.
+
+        Raises:
+            ValueError: a checkpoint of something else; the message names what differs.
+        """
+        if self.checkpoint is None or not self.checkpoint.resume:
+            return None
+        kept = self.checkpoint.read()
+        if kept is None:
+            return None
+        names = sorted(set(kept["about"]) | set(self.about))
+        missing = "nothing"
+        pairs = {n: (kept["about"].get(n, missing), self.about.get(n, missing)) for n in names}
+        other = [f"{n} was {a!r}, is {b!r}" for n, (a, b) in pairs.items() if a != b]
+        checks.require(
+            not other,
+            f"{self.checkpoint.path} is a checkpoint of another training: {'; '.join(other)}. "
+            "Go on with the same settings, or start again in another place",
+        )
+        torch.set_rng_state(kept["random"])
+        return kept["state"]
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask for a checkpoint, until the block ends."""
+        if self.checkpoint is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def after_step(self) -> None:
+        """Stop here if that was asked, unless other processes would wait for this one."""
+        if self.asked and parallel.size() == 1:
+            self._keep_and_stop()
+
+    def after_round(self, finished: int, rounds: int) -> None:
+        """Keep the state if it is time; stop if one of the processes was asked to."""
+        if self.checkpoint is None:
+            return
+        if parallel.mean(torch.tensor(float(self.asked))) > 0:
+            self._keep_and_stop()
+        if finished % self.checkpoint.every == 0 or finished == rounds:
+            self._keep()
+
+    def _keep_and_stop(self) -> None:
+        self._keep()
+        raise Stopped(f"stopped; {self.checkpoint.path} is where it goes on")
+
+    def _keep(self) -> None:
+        versions = {
+            "rdlite": rdlite.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        }
+        self.checkpoint.write(
+            {
+                "about": self.about,
+                "versions": versions,
+                "random": torch.get_rng_state(),
+                "state": self.state(),
+            }
+        )
+
+
+def _hash(parts: Sequence[Tensor]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()[:16]
+
+
+def flat(nested: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Keys joined by dots, values that a checkpoint can hold.
+
+    >>> flat({"config": {"epochs": 8, "rounds": None}, "classes": ("cat", "dog")})
+    {'config.epochs': 8, 'config.rounds': None, 'classes': "('cat', 'dog')"}
+    """
+    found = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            plain = value is None or isinstance(value, (bool, int, float, str))
+            found[prefix + name] = value if plain else str(value)
+    return found

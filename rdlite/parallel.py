@@ -1,0 +1,151 @@
+"""One training on several devices or machines: torchrun starts a process each, here they agree.
+
+Every process holds the same data and the same network, draws the same batch and trains on its own
+rows of it; gradients, batch statistics, losses and held-out logits are shared. So a run in several
+processes is the run in one, up to the rounding of sums. In one process all this does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, distributed, nn
+
+from rdlite import checks
+
+
+@contextlib.contextmanager
+def group(device: str) -> Iterator[str]:
+    """Join the processes that torchrun started, until the block ends; yields this one's device.
+
+    Args:
+        device: ``"cpu"`` (they talk by gloo) or ``"cuda"`` (NCCL; one GPU a process).
+    """
+    if "LOCAL_RANK" not in os.environ:
+        yield device
+        return
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, 0 for the one that writes."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes train together.
+
+    >>> size()
+    1
+    """
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def wait() -> None:
+    """Wait until every process is here."""
+    if size() > 1:
+        distributed.barrier()
+
+
+def of_first(answer: bool) -> bool:
+    """The first process's answer, so that all go the same way."""
+    return bool(mean(torch.tensor(float(answer and rank() == 0))) > 0)
+
+
+def mine(rows: Tensor) -> Tensor:
+    """This process's rows: every ``size()``-th, from ``rank()`` on."""
+    return rows[rank() :: size()] if size() > 1 else rows
+
+
+def gathered(rows: Tensor, n: int) -> Tensor:
+    """All ``n`` rows, on every process the same ones in the order of before `mine`."""
+    if size() == 1:
+        return rows
+    most = -(-n // size())
+    padded = torch.cat([rows, rows.new_zeros(most - len(rows), *rows.shape[1:])])
+    parts = [torch.empty_like(padded) for _ in range(size())]
+    distributed.all_gather(parts, padded)
+    return torch.stack(parts, 1).flatten(0, 1)[:n]
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean over the processes."""
+    if size() == 1:
+        return values
+    on_gpu = distributed.get_backend() == "nccl"
+    total = values.cuda() if on_gpu else values.clone()
+    distributed.all_reduce(total)
+    return total.to(values.device) / size()
+
+
+def shared(model: nn.Module, batch_size: int) -> nn.Module:
+    """What to call for the logits of this process's rows, so that gradients are those of the batch.
+
+    The batch norms of ``model`` are replaced, in place, by those that share their statistics.
+
+    Args:
+        model: the same weights in every process.
+        batch_size: images of a step, of all processes together.
+
+    Raises:
+        ValueError: a batch that the processes cannot share evenly.
+    """
+    if size() == 1:
+        return model
+    checks.require(
+        batch_size % size() == 0,
+        f"batch_size must be a multiple of the {size()} processes, got {batch_size}",
+    )
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return nn.parallel.DistributedDataParallel(model, device_ids=[device])
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm  # the same parameters and buffers
+    return nn.parallel.DistributedDataParallel(model)
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the images of all processes, as `torch.nn.SyncBatchNorm` is on GPUs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or size() == 1:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * size()
+        mean = _Sum.apply(x.sum((0, 2, 3))) / count
+        apart = x - mean[:, None, None]
+        variance = _Sum.apply(apart.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return apart * scale[:, None, None] + self.bias[:, None, None]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes, whose gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(context: object, x: Tensor) -> Tensor:
+        x = x.clone()
+        distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        distributed.all_reduce(gradient)
+        return gradient

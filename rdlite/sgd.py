@@ -1,0 +1,135 @@
+"""SGD on one model, in stretches that each have their own class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rdlite import batches, models, parallel
+from rdlite.config import SCHEDULES, TrainConfig
+from rdlite.data import Split
+from rdlite.targets import TargetFunction
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
+
+
+class Sgd:
+    """The model, its optimiser and the images to come.
+
+    Args:
+        model: trained in place.
+        train: the images, on the device of the model.
+        target_rows: what they learn from, see `rdlite.targets`.
+        loss: mean over a batch; one with a state of its own has a ``state_dict``.
+        config: how to train.
+
+    Attributes:
+        done: steps so far.
+        steps: steps in all.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Split,
+        target_rows: TargetFunction,
+        loss: Loss,
+        config: TrainConfig,
+    ) -> None:
+        self.model, self.target_rows, self.loss, self.config = model, target_rows, loss, config
+        self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
+        self.done = 0
+        self.losses: list[Tensor] = []  # of the stretch that is under way
+        self.views = batches.Views(
+            train.images,
+            train.labels,
+            batch_size=config.batch_size,
+            sampling=config.sampling,
+            seed=config.seed,
+            shift=config.shift,
+            flip=config.flip,
+            padding=config.padding,
+        )
+        self.logits_of = parallel.shared(model, min(config.batch_size, len(train)))
+        if config.compile:
+            self.logits_of = torch.compile(self.logits_of)
+        self.optimiser = torch.optim.SGD(
+            model.parameters(),
+            config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+
+    def run_until(
+        self, step: int, class_weights: Tensor, after_step: Callable[[], None] | None = None
+    ) -> float:
+        """SGD steps until ``step`` of them are done; returns their mean loss, nats.
+
+        Nothing waits for a GPU before the last of them.
+
+        Raises:
+            FloatingPointError: the loss is not finite; the message names the step.
+        """
+        self.model.train()
+        class_weights = class_weights.float().to(models.device_of(self.model))
+        while self.done < step:
+            self._step(class_weights)
+            if after_step is not None:
+                after_step()
+        losses, self.losses = parallel.mean(torch.stack(self.losses)), []
+        if not bool(torch.isfinite(losses).all()):
+            first = step - len(losses) + int((~torch.isfinite(losses)).nonzero()[0]) + 1
+            raise FloatingPointError(
+                f"training diverged: the loss is not finite at step {first}; lower learning_rate "
+                "or step_size, or look for non-finite targets"
+            )
+        return float(losses.mean())
+
+    def _step(self, class_weights: Tensor) -> None:
+        share = SCHEDULES[self.config.schedule](self.done / self.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * share
+        index, view = (parallel.mine(rows) for rows in next(self.views))
+        with self.autocast():
+            logits = self.logits_of(view)
+        loss = self.loss(logits.float(), self.target_rows(index, view), class_weights)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.losses.append(loss.detach())
+        self.done += 1
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (n, m) float32, as `rdlite.models.predict`; every process takes a share."""
+        with self.autocast():
+            logits = models.predict(self.model, parallel.mine(images))
+        return parallel.gathered(logits.float(), len(images))
+
+    def autocast(self) -> torch.autocast:
+        """Where the network is evaluated in the precision of the config."""
+        device = models.device_of(self.model).type
+        return torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs to go on, bit for bit."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "views": self.views.state_dict(),
+            "loss": self.loss.state_dict() if hasattr(self.loss, "state_dict") else {},
+            "losses": list(self.losses),
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where the state was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.views.load_state_dict(state["views"])
+        if state["loss"]:
+            self.loss.load_state_dict(state["loss"])
+        device = models.device_of(self.model)
+        self.losses = [loss.to(device) for loss in state["losses"]]
+        self.done = state["done"]
