@@ -128,9 +128,13 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _recipe(name: str) -> Path:
-    """The file that is called so, or the recipe."""
-    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
-    return shipped if not Path(name).exists() and shipped.exists() else Path(name)
+    """The file of this name, or the shipped recipe."""
+    shipped = {file.stem: file for file in (Path(__file__).parent / "recipes").glob("*.toml")}
+    file = shipped.get(name, Path(name)) if not Path(name).is_file() else Path(name)
+    if not file.is_file():
+        known = ", ".join(sorted(shipped))
+        raise ValueError(f"a recipe must be a TOML file or one of {known}, got {name!r}")
+    return file
 
 
 def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool) -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.batches import as_input, augment, shuffled, steps_per_epoch, uniform
+from rdlite.batches import Views, as_input, augment, shuffled, steps_per_epoch, uniform
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -220,3 +220,42 @@ def test_inputs_are_float32_between_minus_1_and_1():
 def test_as_input_names_another_type(dtype):
     with pytest.raises(ValueError, match=rf"images must be uint8, got {dtype}"):
         as_input(torch.zeros(1, 1, 4, 4, dtype=dtype))
+
+
+def test_reflected_borders_show_the_image_again_and_no_black():
+    images = torch.arange(1, 26, dtype=torch.uint8).view(1, 1, 5, 5).repeat(999, 1, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    views = augment(images, generator, shift=2, padding="reflect")
+    assert views.min() > 0 and len(views.flatten(1).unique(dim=0)) == 25
+    whole = np.pad(images[0, 0].numpy(), 2, mode="reflect")
+    windows = {whole[y : y + 5, x : x + 5].tobytes() for y in range(5) for x in range(5)}
+    assert {view[0].numpy().tobytes() for view in views} == windows
+
+
+def test_a_reflection_beyond_the_image_is_refused():
+    images = torch.zeros(1, 1, 4, 6, dtype=torch.uint8)
+    augment(images, torch.Generator(), shift=3, padding="reflect")
+    with pytest.raises(ValueError, match="shift must be less than the image's 4 pixels"):
+        augment(images, torch.Generator(), shift=4, padding="reflect")
+    with pytest.raises(ValueError, match="padding must be one of"):
+        augment(images, torch.Generator(), shift=1, padding="reflected")
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "uniform"])
+def test_views_go_on_in_the_middle_of_an_epoch(sampling):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (20, 1, 6, 6), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(20) % 4
+
+    def views():
+        options = {"batch_size": 4, "sampling": sampling, "seed": 3, "shift": 1, "flip": True}
+        return Views(images, labels, **options)
+
+    first, other = views(), views()
+    for _ in range(7):
+        next(first)
+    other.load_state_dict(first.state_dict())
+    for _ in range(9):
+        (a, x), (b, y) = next(first), next(other)
+        assert torch.equal(a, b) and torch.equal(x, y)
+    assert not torch.equal(next(views())[1], y)

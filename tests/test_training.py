@@ -332,6 +332,10 @@ def test_a_class_without_images_is_named(long_tail):
         ("loss", "hinge"),
         ("scorer", "first"),
         ("shift", -1),
+        ("padding", "mirror"),
+        ("precision", "float16"),
+        ("flip", 1),
+        ("compile", "yes"),
         ("seed", "zero"),
     ],
 )
@@ -348,3 +352,43 @@ def test_a_gpu_gives_about_the_same_risks(long_tail):
     gpu = fit(net, long_tail.train, ROBUST, heldout=long_tail.heldout, config=STILL)
     assert gpu.risks.device.type == "cpu"
     torch.testing.assert_close(gpu.risks[0], cpu.risks[0], rtol=0.5, atol=0.5)
+
+
+def test_bfloat16_is_close_and_its_losses_and_risks_stay_in_float32(long_tail):
+    every_step = dataclasses.replace(SHORT, rounds=1000)
+    exact, history = train(long_tail, config=every_step)
+    config = dataclasses.replace(every_step, precision="bfloat16")
+    seen = []
+
+    def loss(logits, targets, class_weights):
+        seen.append(logits.dtype)
+        return -(targets * torch.log_softmax(logits - class_weights.log(), 1)).sum(1).mean()
+
+    rough, other = train(long_tail, config=config, loss=loss)
+    assert set(seen) == {torch.float32}
+    assert {p.dtype for p in rough.parameters()} == {torch.float32}
+    assert not torch.equal(weights(exact), weights(rough)), "it was really used"
+    torch.testing.assert_close(other.risks[0], history.risks[0], rtol=0.02, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_as_the_plain_one(long_tail):
+    config = dataclasses.replace(STILL, epochs=1, compile=True)
+    net, history = train(long_tail, config=config)
+    plain, other = train(long_tail, config=dataclasses.replace(config, compile=False))
+    assert list(net.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(weights(net), weights(plain), rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(history.risks, other.risks, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_resnet_on_a_gpu_with_augmentation_gives_about_the_same_loss(splits, precision):
+    config = dataclasses.replace(SHORT, epochs=1, rounds=1, padding="reflect", precision=precision)
+    losses = []
+    for device in ("cpu", "cuda"):
+        net = network("resnet-8").to(device, memory_format=torch.channels_last)
+        history = fit(net, splits.train, ROBUST, heldout=splits.heldout, config=config)
+        losses.append(history.rows[0]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.2), "other views, about the same loss"

@@ -1,0 +1,183 @@
+"""`python -m rdlite train`: recipes, networks as plain data, and real processes that are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import rdlite
+from rdlite import __main__ as cli
+from rdlite.distillation import predict
+from rdlite.metrics import summary
+from rdlite.runs import Store
+from rdlite.specs import GridSpec
+
+SPEC = """\
+imbalance = 10
+head = 100
+heldout = 20
+size = 14
+networks = [["cnn-8", "cnn-4"]]
+teachers = ["standard"]
+students = ["standard", "robust"]
+seeds = [0]
+[config]
+epochs = 4
+rounds = 6
+batch_size = 32
+shift = 1
+"""
+RECIPES = sorted((Path(rdlite.__file__).parent / "recipes").glob("*.toml"))
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    file = tmp_path / "small.toml"
+    file.write_text(SPEC)
+    return file
+
+
+def train(recipe, store, *options):
+    return cli.main(["train", str(recipe), "--device", "cpu", "--store", str(store), *options])
+
+
+def contents(store, recipe):
+    """Every card but for the time, and all weights as bytes."""
+    cards, tensors = {}, {}
+    runs = GridSpec.from_file(recipe).runs()
+    for run in {*runs, *(run.teacher for run in runs)}:
+        cards[run.key] = json.loads(Store(store).card(run).read_text())
+        cards[run.key]["result"].pop("seconds")
+        tensors[run.key] = Store(store).weights(run).read_bytes()
+    return cards, tensors
+
+
+def test_every_network_is_exported_with_a_card(recipe, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert train(recipe, store) == 0
+    shown = capsys.readouterr().out
+    assert "2 students of 1 teachers; 0 of these networks are in the store" in shown
+    assert "The rest takes about" in shown and f"Written: {store}" in shown
+    for run in GridSpec.from_file(recipe).runs():
+        card = json.loads(Store(store).card(run).read_text())
+        splits = run.splits()
+        assert card["data"] == splits.fingerprint and card["label"] == run.label
+        assert card["run"]["objective"]["alpha"] == run.objective.alpha
+        net = run.create()
+        net.load_state_dict(load_file(Store(store).weights(run)))
+        scores = summary(predict(net, splits.test), splits.test.labels)
+        assert card["result"]["worst"] == scores["worst"]
+        assert card["result"]["per_class"] == scores["per_class"]
+    assert not (store / "checkpoint.pt").exists()
+    before = contents(store, recipe)
+    assert train(recipe, store) == 0, "nothing is left to do"
+    assert "3 of these networks are in the store" in capsys.readouterr().out
+    assert contents(store, recipe) == before
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_resumed_it_ends_as_undisturbed(recipe, tmp_path):
+    """SIGKILL, SIGTERM and SIGINT to a real process, again and again, at moments of chance."""
+    store, moments = tmp_path / "store", torch.rand(5).tolist()
+    command = [sys.executable, "-m", "rdlite", "train", str(recipe), "--device=cpu", "--resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    kinds = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
+    for kind, moment in zip(kinds, moments, strict=True):
+        process = subprocess.Popen([*command, f"--store={store}"], env=environment)
+        before = state_of(store)
+        while state_of(store) == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(0.3 * moment)
+        process.send_signal(kind)
+        assert process.wait(60) in (0, -kind, 130)
+    assert train(recipe, store, "--resume") == 0
+    assert train(recipe, tmp_path / "undisturbed") == 0
+    assert contents(store, recipe) == contents(tmp_path / "undisturbed", recipe)
+
+
+def state_of(store):
+    return {file: file.stat().st_mtime_ns for file in sorted(store.glob("[!.]*.pt"))}
+
+
+@pytest.fixture
+def stopped(recipe, tmp_path, monkeypatch, capsys):
+    """A store whose first run was stopped in its second round."""
+    store, rounds = tmp_path / "stopped", []
+
+    def stop(_row, *_):
+        rounds.append(1)
+        if len(rounds) == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rdlite.training.multipliers.hedge_step", lambda m, *_: (stop(m), m)[1])
+        assert train(recipe, store) == 130
+    assert "checkpoint.pt is where it goes on" in capsys.readouterr().err
+    return store
+
+
+def test_a_stopped_run_goes_on_only_when_asked(recipe, stopped, capsys):
+    assert train(recipe, stopped) == 2
+    message = capsys.readouterr().err
+    assert "checkpoint.pt is of a run that was stopped: go on with it (--resume)" in message
+    assert train(recipe, stopped, "--resume") == 0
+    assert len(list(stopped.glob("*.safetensors"))) == 3
+
+
+def test_a_changed_recipe_is_refused_with_the_keys(recipe, stopped, capsys):
+    recipe.write_text(SPEC.replace("epochs = 4", "epochs = 5").replace("cnn-8", "cnn-7"))
+    assert train(recipe, stopped, "--resume") == 2
+    message = capsys.readouterr().err
+    assert "config.epochs was 4, is 5" in message
+    assert "run.network was 'cnn-8', is 'cnn-7'" in message
+
+
+def test_a_training_that_diverges_exits_1_and_says_where(recipe, tmp_path, capsys):
+    recipe.write_text(SPEC + "learning_rate = 1e30\n")
+    assert train(recipe, tmp_path / "store") == 1
+    assert "not finite at step" in capsys.readouterr().err
+
+
+def test_a_recipe_is_found_by_its_name_and_a_missing_one_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli._recipe("tradeoff").name == "tradeoff.toml"
+    Path("tradeoff").write_text("")  # a file of one's own comes first
+    assert cli._recipe("tradeoff") == Path("tradeoff")
+    assert cli.main(["train", "nothing"]) == 2
+    message = capsys.readouterr().err
+    assert "nothing" in message and "cifar10-lt" in message
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=[file.stem for file in RECIPES])
+def test_every_recipe_is_a_grid(file):
+    spec = GridSpec.from_file(file)
+    assert len(spec.runs()) >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "imbalance", "networks"),
+    [
+        ("cifar10-lt", "cifar10", 100, ("resnet-56", "resnet-32")),
+        ("cifar100-lt", "cifar100", 100, ("resnet-56", "resnet-32")),
+        ("cifar10", "cifar10", 1, ("resnet-56", "resnet-32")),
+        ("cifar100", "cifar100", 1, ("resnet-56", "resnet-32")),
+        ("tiny-imagenet", "tiny-imagenet", 1, ("resnet-18",)),
+        ("tiny-imagenet-lt", "tiny-imagenet", 100, ("resnet-18",)),
+    ],
+)
+def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, imbalance, networks):
+    spec = GridSpec.from_file(cli._recipe(name))
+    size = 64 if "tiny" in name else 32
+    assert (spec.dataset, spec.imbalance, spec.size) == (dataset, imbalance, size)
+    assert spec.networks == tuple((networks[0], student) for student in networks)
+    config = spec.config
+    assert (config.epochs, config.batch_size, config.schedule) == (200, 128, "cosine")
+    assert (config.learning_rate, config.momentum, config.flip) == (0.1, 0.9, True)
+    assert 1e-4 <= config.weight_decay <= 5e-4 and config.shift == (8 if "tiny" in name else 4)
