@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("spec", metavar="SPEC", help="a TOML file, or a name in rdlite/recipes")
     study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
+    study.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
     study.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
     report = commands.add_parser(
@@ -88,10 +89,10 @@ def _report(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from rdlite import parallel
-    from rdlite.specs import GridSpec
+    from rdlite.specs import GridSpec, recipe
     from rdlite.studies import train
 
-    file = _recipe(options.recipe)
+    file = recipe(options.recipe)
     with parallel.group(_device(options.device)) as device:
         spec = replace(GridSpec.from_file(file), device=device)
         store = options.store or Path("out") / file.stem
@@ -109,10 +110,11 @@ def _train(options: argparse.Namespace) -> int:
 
 def _study(options: argparse.Namespace) -> int:
     from rdlite import results
-    from rdlite.studies import GridSpec, processes, run_grid
+    from rdlite.specs import GridSpec, recipe
+    from rdlite.studies import processes, run_grid
 
-    file = _recipe(options.spec)
-    spec = GridSpec.from_file(file)
+    file = recipe(options.spec)
+    spec = replace(GridSpec.from_file(file), device=_device(options.device))
     if options.dry_run:
         _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
         return 0
@@ -125,16 +127,6 @@ def _study(options: argparse.Namespace) -> int:
         print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")
         return 130
     return 0
-
-
-def _recipe(name: str) -> Path:
-    """The file of this name, or the shipped recipe."""
-    shipped = {file.stem: file for file in (Path(__file__).parent / "recipes").glob("*.toml")}
-    file = shipped.get(name, Path(name)) if not Path(name).is_file() else Path(name)
-    if not file.is_file():
-        known = ", ".join(sorted(shipped))
-        raise ValueError(f"a recipe must be a TOML file or one of {known}, got {name!r}")
-    return file
 
 
 def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from rdlite.comparison import DRAWS, POINT, Comparison, Estimate, where
 from rdlite.metrics import hypervolume
@@ -116,15 +117,7 @@ def robust_teacher_not_always(task: Comparison) -> Claim:
 
 def calibration_predicts(task: Comparison) -> Claim:
     """Rank correlation over teachers, large and of the student's size, within each seed."""
-    spec, small = task.study.spec, task.study.spec.networks[0][1]
-    rows = where(
-        task.study.table,
-        method="fit",
-        student="robust",
-        heldout_labels="teacher",
-        student_network=small,
-        temperature=spec.temperatures[0],
-    )
+    rows = robust_students(task)
     correlations = [
         seed[["teacher_calibration", "robust_loss"]].rank().corr().iloc[0, 1]
         for _, seed in rows.groupby("seed")
@@ -135,6 +128,19 @@ def calibration_predicts(task: Comparison) -> Claim:
         "rank correlation of calibration error and robust loss over "
         f"{len(rows) // len(correlations)} teachers {estimate}",
         estimate.verdict,
+    )
+
+
+def robust_students(task: Comparison) -> pd.DataFrame:
+    """Rows of the robust student of every teacher of any size, at the first setting."""
+    spec = task.study.spec
+    return where(
+        task.study.table,
+        method="fit",
+        student="robust",
+        heldout_labels="teacher",
+        student_network=spec.networks[0][1],
+        temperature=spec.temperatures[0],
     )
 
 

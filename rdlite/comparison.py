@@ -8,7 +8,7 @@ the largest mean held-out average. The test set is only for what is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -145,16 +145,35 @@ class Comparison:
         values |= {"heldout_labels": "one-hot" if alone else "teacher"}
         return where(table, **values)
 
-    def alphas(self, teacher: str) -> pd.DataFrame:
-        """Rows of every alpha of one teacher, by seed and alpha; at the first setting of the spec,
-        since only the named objectives were trained at others."""
+    def first_setting(self, teacher: str) -> pd.DataFrame:
+        """Rows of every student of one teacher, by seed and alpha, at the spec's first setting.
+
+        Only the named objectives were trained at others.
+        """
         spec = self.study.spec
         setting = {
             "temperature": spec.temperatures[0],
             "learning_rate": spec.config.learning_rate,
         }
         rows = self._taught(self.study.table, teacher, method="fit", **setting)
-        return rows[rows.student != "standard"].sort_values(["seed", "alpha"])
+        return rows.sort_values(["seed", "alpha"])
+
+    def alphas(self, teacher: str) -> pd.DataFrame:
+        """`first_setting` without the standard student, whose anchor is another."""
+        rows = self.first_setting(teacher)
+        return rows[rows.student != "standard"]
+
+    @property
+    def tradeoff(self) -> Results:
+        """`first_setting` of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
+        rows = map(self.first_setting, dict.fromkeys(self.study.table.teacher))
+        spec = replace(
+            self.study.spec,
+            networks=self.study.spec.networks[:1],
+            heldout_labels=("teacher",),
+            parts=(),
+        )
+        return replace(self.study, spec=spec, table=pd.concat(rows, ignore_index=True))
 
     def frontier(self, teacher: str) -> np.ndarray:
         """(seeds, alphas, 2), average and worst class of `alphas`."""

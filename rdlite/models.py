@@ -2,7 +2,7 @@
 
 linear        logistic regression on the image averaged to 14 x 14 pixels
 mlp-W         one hidden layer of W units on the same pixels
-cnn-W         four 3x3 convolutions of W, 2W, 2W, 4W channels, each with batch norm
+cnn-W         four 3x3 convolutions of W, 2W, 2W, 4W channels with batch norm; 8 pixels or more
 resnet-N      the CIFAR ResNet of He et al. (2016), arXiv:1512.03385, option A, N = 6n + 2
 resnet-18     torchvision's, with a 3x3 stem of stride 1 and no max pooling, for 64 pixels
 """
@@ -131,7 +131,14 @@ def _cnn(width: int, num_classes: int, in_channels: int) -> nn.Module:
         layers += [nn.BatchNorm2d(multiple * width), nn.ReLU()]
         channels = multiple * width
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
-    return nn.Sequential(*layers, *head)
+    net = nn.Sequential(*layers, *head)
+    net.register_forward_pre_hook(_check_pixels)
+    return net
+
+
+def _check_pixels(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    side = min(inputs[0].shape[2:])
+    checks.require(side >= 8, f"images must have at least 8 x 8 pixels for a cnn, got {side}")
 
 
 def _resnet18(num_classes: int, in_channels: int) -> nn.Module:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from rdlite.claims import robust_students
 from rdlite.comparison import OURS, POINT, Comparison, Estimate
 from rdlite.plots import BLUE, GREY, ORANGE, TEACHER_COLOURS, TEACHER_WORDS
 
@@ -70,4 +71,27 @@ def leads(task: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set_xlabel(f"{OURS} minus the method (accuracy, test set)")
     ax.legend(frameon=False, loc="lower right")
+    return ax
+
+
+def calibration(task: Comparison, ax: Axes | None = None) -> Axes:
+    """Teacher's calibration error against the robust student's loss, a point a teacher and seed.
+
+    Args:
+        task: what to draw; the lines join the teachers of a seed.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(4.8, 4.0), layout="constrained")[1]
+    rows = robust_students(task)
+    for _, seed in rows.groupby("seed"):
+        ordered = seed.sort_values("teacher_calibration")
+        ax.plot(ordered.teacher_calibration, ordered.robust_loss, color=GREY, linewidth=0.4)
+    markers = dict(zip(("standard", "balanced", "robust"), "o^s", strict=True))
+    for (network, teacher), own in rows.groupby(["teacher_network", "teacher"], sort=False):
+        large = network == task.study.spec.networks[0][0]
+        how = {"color": TEACHER_COLOURS[teacher], "linestyle": "none", "markersize": 6}
+        how |= {"marker": markers[teacher], "fillstyle": "full" if large else "none"}
+        ax.plot(own.teacher_calibration, own.robust_loss, label=f"{teacher} {network}", **how)
+    ax.set_xlabel("teacher's calibration error per class")
+    ax.set_title(task.title, fontsize=8)
     return ax

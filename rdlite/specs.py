@@ -15,6 +15,7 @@ from rdlite.runs import Run
 from rdlite.training import TrainConfig
 
 NO_TEACHER = "none"  # the student learns from the one-hot labels
+RECIPES = Path(__file__).parent / "recipes"
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
 
 
@@ -127,6 +128,8 @@ class GridSpec:
     def from_file(cls, path: str | Path) -> GridSpec:
         """The grid of a TOML file: the fields above, those of `TrainConfig` in a table ``config``.
 
+        See `recipe` for those that rdlite ships.
+
         Raises:
             ValueError: not TOML, an unknown key, a value that cannot be; the message says which.
             OSError: no such file.
@@ -207,6 +210,24 @@ class GridSpec:
             temperature=temperature or self.temperatures[0],
             mix=self.mix,
         )
+
+
+def recipe(name: str | Path) -> Path:
+    """The TOML file of this name, or the recipe that rdlite ships under it.
+
+    Raises:
+        ValueError: there is neither; the message lists the recipes.
+
+    >>> recipe("cifar10-lt").name
+    'cifar10-lt.toml'
+    """
+    shipped = {file.stem: file for file in RECIPES.glob("*.toml")}
+    file = Path(name) if Path(name).is_file() else shipped.get(str(name))
+    known = ", ".join(sorted(shipped))
+    checks.require(
+        file is not None, f"a recipe must be a TOML file or one of {known}, got {str(name)!r}"
+    )
+    return file
 
 
 def _tuples(value: object) -> object:

@@ -279,3 +279,10 @@ def test_averaged_scorer_owns_the_weights_of_its_networks():
 def test_averaged_scorer_needs_a_network():
     with pytest.raises(ValueError, match=r"scorers must hold at least one network, got none"):
         AveragedScorer([])
+
+
+def test_images_too_small_for_a_cnn_are_named():
+    net = create("cnn-4", num_classes=3, in_channels=1)
+    assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+    with pytest.raises(ValueError, match="images must have at least 8 x 8 pixels for a cnn, got 7"):
+        net(torch.zeros(1, 1, 7, 9))

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import rdlite
 from rdlite import __main__ as cli
+from rdlite import specs
 from rdlite.distillation import predict
 from rdlite.metrics import summary
 from rdlite.runs import Store
@@ -34,7 +34,7 @@ rounds = 6
 batch_size = 32
 shift = 1
 """
-RECIPES = sorted((Path(rdlite.__file__).parent / "recipes").glob("*.toml"))
+RECIPES = sorted(specs.RECIPES.glob("*.toml"))
 
 
 @pytest.fixture
@@ -147,9 +147,9 @@ def test_a_training_that_diverges_exits_1_and_says_where(recipe, tmp_path, capsy
 
 def test_a_recipe_is_found_by_its_name_and_a_missing_one_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli._recipe("tradeoff").name == "tradeoff.toml"
+    assert specs.recipe("tradeoff").name == "tradeoff.toml"
     Path("tradeoff").write_text("")  # a file of one's own comes first
-    assert cli._recipe("tradeoff") == Path("tradeoff")
+    assert specs.recipe("tradeoff") == Path("tradeoff")
     assert cli.main(["train", "nothing"]) == 2
     message = capsys.readouterr().err
     assert "nothing" in message and "cifar10-lt" in message
@@ -173,7 +173,7 @@ def test_every_recipe_is_a_grid(file):
     ],
 )
 def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, imbalance, networks):
-    spec = GridSpec.from_file(cli._recipe(name))
+    spec = GridSpec.from_file(specs.recipe(name))
     size = 64 if "tiny" in name else 32
     assert (spec.dataset, spec.imbalance, spec.size) == (dataset, imbalance, size)
     assert spec.networks == tuple((networks[0], student) for student in networks)

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from rdlite import batches, models
 from rdlite.data import Split
 from rdlite.models import AveragedScorer
-from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
+from rdlite.objectives import BALANCED, ROBUST, STANDARD, UNCHECKED_LOSSES, Objective
+from rdlite.sgd import Sgd
 from rdlite.training import TrainConfig, fit
 
 SHORT = TrainConfig(epochs=3, batch_size=32, shift=1, flip=True)
@@ -392,3 +393,27 @@ def test_a_resnet_on_a_gpu_with_augmentation_gives_about_the_same_loss(splits, p
         history = fit(net, splits.train, ROBUST, heldout=splits.heldout, config=config)
         losses.append(history.rows[0]["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.2), "other views, about the same loss"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_nothing_waits_for_the_gpu_inside_a_round(splits):
+    """torch raises at every synchronisation of a step, augmentation and teacher included."""
+    device, m = torch.device("cuda"), 10
+    net, teacher = network("resnet-8").to(device), network("resnet-8", seed=1).to(device).eval()
+    few = splits.train.to(device)
+
+    def rows(index, view):
+        with torch.no_grad():
+            return torch.softmax(teacher(view), 1)
+
+    sgd = Sgd(net, few, rows, UNCHECKED_LOSSES["margin"], SHORT)
+    weights = torch.ones(m, device=device)
+    net.train()
+    sgd._step(weights)  # warm
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            sgd._step(weights)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

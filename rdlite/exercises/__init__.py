@@ -5,6 +5,7 @@ stub still raises NotImplementedError, ``exercise 4.2: not done yet``. ``check_4
 notebook 04; it is a few cases of (words, arguments, expected), given to `judge`.
 """
 
+from rdlite.exercises.comparing import check_5_1, check_5_2, check_5_3
 from rdlite.exercises.judging import judge
 from rdlite.exercises.kd import check_1_1, check_1_2, check_1_3
 from rdlite.exercises.robust_student import check_3_1, check_3_2
@@ -23,5 +24,8 @@ __all__ = [
     "check_4_1",
     "check_4_2",
     "check_4_3",
+    "check_5_1",
+    "check_5_2",
+    "check_5_3",
     "judge",
 ]
