@@ -88,7 +88,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from rdlite import parallel
+    from rdlite import parallel, results
     from rdlite.specs import GridSpec, recipe
     from rdlite.studies import train
 
@@ -104,7 +104,7 @@ def _train(options: argparse.Namespace) -> int:
         if parallel.rank() == 0:
             shown = table[["teacher", "student", "seed", "average", "worst", "worst_class"]]
             print(shown.round(4).to_string(index=False))
-            print("Written:", store)
+            print("Written:", results.write(store, file, table))
     return 0
 
 

@@ -24,14 +24,14 @@ def seconds(run: Run, device: str = "cpu") -> float:
     """
     splits, config = run.splits(device), run.config
     shape = (min(config.batch_size, len(splits.train)), *splits.train.images.shape[1:])
-    one = _step(run.network, shape, splits.num_classes, device)
+    one = step_seconds(run.network, shape, splits.num_classes, device)
     forward = one / 3 / shape[0]  # an image; the gradient costs about two of them
     steps = config.epochs * batches.steps_per_epoch(len(splits.train), config.batch_size)
     total = steps * one + (config.rounds or config.epochs) * len(splits.heldout) * forward
     if run.teacher is not None:
         each_view = run.teacher_view == "consistent" and (config.shift or config.flip)
         views = steps * shape[0] if each_view else len(splits.train)
-        teacher = _step(run.teacher.network, shape, splits.num_classes, device)
+        teacher = step_seconds(run.teacher.network, shape, splits.num_classes, device)
         total += views * teacher / 3 / shape[0]
     return total + (len(splits.test) + len(splits.heldout)) * forward
 
@@ -55,8 +55,17 @@ def words(duration: float) -> str:
 
 
 @lru_cache(maxsize=64)
-def _step(network: str, shape: tuple[int, ...], num_classes: int, device: str) -> float:
-    """Median seconds of one SGD step on a batch of noise."""
+def step_seconds(
+    network: str, shape: tuple[int, ...], num_classes: int, device: str = "cpu"
+) -> float:
+    """Median seconds of one SGD step on a batch of noise.
+
+    Args:
+        network: see `rdlite.models.create`.
+        shape: (B, c, h, w).
+        num_classes: m.
+        device: ``"cpu"``, ``"cuda"``, ...
+    """
     net = models.create(network, num_classes=num_classes, in_channels=shape[1])
     net = net.to(device, memory_format=torch.channels_last)
     images = torch.randint(256, shape, dtype=torch.uint8, device=device)

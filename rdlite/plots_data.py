@@ -41,13 +41,13 @@ def examples(split: Split, per_class: int = 10, ax: Axes | None = None) -> Axes:
 
 
 def gallery(images: Tensor, captions: Sequence[str], ax: Axes | None = None) -> Axes:
-    """A row of grey images (k, 1, h, w) uint8 with a caption under each."""
+    """A row of images (k, c, h, w) uint8, ink on white or in colour, with a caption under each."""
     ax = _axes(ax, 1.2 * len(images) + 0.4, 1.9)
-    height, width = images.shape[2:]
+    channels, height, width = images.shape[1:]
     pitch = width + 2  # two white columns between neighbours
-    canvas = np.full((height, pitch * len(images) - 2), 255, dtype=np.uint8)
-    for i, image in enumerate(images):
-        canvas[:, i * pitch : i * pitch + width] = 255 - image[0].numpy()
+    canvas = np.full((height, pitch * len(images) - 2, channels), 255, dtype=np.uint8)
+    for i, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        canvas[:, i * pitch : i * pitch + width] = image if channels > 1 else 255 - image
     ax.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set_xticks(np.arange(len(images)) * pitch + (width - 1) / 2, captions, fontsize=8)
     ax.set_yticks([])

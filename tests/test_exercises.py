@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from answers import comparing, kd, robust_student, robust_teacher, theory
+from answers import comparing, kd, paper_scale, robust_student, robust_teacher, theory
 
 from rdlite import exercises
 from rdlite.metrics import smallest_of_equals
 
-RIGHT = kd.RIGHT | robust_teacher.RIGHT | robust_student.RIGHT | theory.RIGHT | comparing.RIGHT
-WRONG = kd.WRONG | robust_teacher.WRONG | robust_student.WRONG | theory.WRONG | comparing.WRONG
+NOTEBOOKS = (kd, robust_teacher, robust_student, theory, comparing, paper_scale)
+RIGHT = {name: answer for notebook in NOTEBOOKS for name, answer in notebook.RIGHT.items()}
+WRONG = {name: answers for notebook in NOTEBOOKS for name, answers in notebook.WRONG.items()}
 CHECKS = {name: getattr(exercises, "check_" + name.replace(".", "_")) for name in RIGHT}
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # planted

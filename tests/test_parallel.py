@@ -108,7 +108,7 @@ def test_the_command_under_torchrun_writes_what_it_writes_alone(tmp_path):
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.02)  # rounding, amplified
         assert two.result(one)["average"] == pytest.approx(alone.result(one)["average"], abs=0.01)
     names = {file.suffix for file in (tmp_path / "two").iterdir()}
-    assert names == {".json", ".safetensors", ".lock"}
+    assert names == {".json", ".safetensors", ".lock", ".csv", ".toml"}
 
 
 @pytest.mark.slow

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_data_cifar import small  # noqa: F401
 
 from rdlite import __main__ as cli
-from rdlite import specs
+from rdlite import results, runs, specs
 from rdlite.distillation import predict
 from rdlite.metrics import summary
 from rdlite.runs import Store
@@ -51,8 +52,8 @@ def train(recipe, store, *options):
 def contents(store, recipe):
     """Every card but for the time, and all weights as bytes."""
     cards, tensors = {}, {}
-    runs = GridSpec.from_file(recipe).runs()
-    for run in {*runs, *(run.teacher for run in runs)}:
+    students = GridSpec.from_file(recipe).runs()
+    for run in {*students, *(run.teacher for run in students)}:
         cards[run.key] = json.loads(Store(store).card(run).read_text())
         cards[run.key]["result"].pop("seconds")
         tensors[run.key] = Store(store).weights(run).read_bytes()
@@ -181,3 +182,35 @@ def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, im
     assert (config.epochs, config.batch_size, config.schedule) == (200, 128, "cosine")
     assert (config.learning_rate, config.momentum, config.flip) == (0.1, 0.9, True)
     assert 1e-4 <= config.weight_decay <= 5e-4 and config.shift == (8 if "tiny" in name else 4)
+
+
+def test_a_paper_scale_recipe_trains_on_an_archive_of_the_official_layout(
+    small,
+    tmp_path,
+    monkeypatch,
+    capsys,  # noqa: F811
+):
+    """The shipped text but for a few numbers: another size of data, network and run."""
+    name, root, *_ = small
+    changes = {
+        "imbalance = 100": "imbalance = 2",
+        "head = 4500" if name == "cifar10" else "head = 450": "head = 6",
+        "heldout = 500" if name == "cifar10" else "heldout = 50": "heldout = 2",
+        '[["resnet-56", "resnet-56"], ["resnet-56", "resnet-32"]]': '[["resnet-8", "resnet-8"]]',
+        '["none", "standard", "balanced", "robust"]': '["standard"]',
+        '["standard", "balanced", "robust"]': '["robust"]',
+        "epochs = 200": "epochs = 1",
+    }
+    text = specs.recipe(f"{name}-lt").read_text()
+    for old, new in changes.items():
+        assert text.count(old) >= 1
+        text = text.replace(old, new)
+    recipe = tmp_path / "shrunk.toml"
+    recipe.write_text(text)
+    monkeypatch.setenv("RDLITE_DATA", str(root))
+    runs._load.cache_clear()
+    assert train(recipe, tmp_path / "store") == 0
+    assert "taught by resnet-8 for standard" in capsys.readouterr().out
+    table = results.read(tmp_path / "store").table
+    assert len(table) == 1 and len(table.per_class[0]) == (10 if name == "cifar10" else 100)
+    runs._load.cache_clear()

@@ -8,6 +8,7 @@ notebook 04; it is a few cases of (words, arguments, expected), given to `judge`
 from rdlite.exercises.comparing import check_5_1, check_5_2, check_5_3
 from rdlite.exercises.judging import judge
 from rdlite.exercises.kd import check_1_1, check_1_2, check_1_3
+from rdlite.exercises.paper_scale import check_6_1, check_6_2, check_6_3
 from rdlite.exercises.robust_student import check_3_1, check_3_2
 from rdlite.exercises.robust_teacher import check_2_1, check_2_2, check_2_3
 from rdlite.exercises.theory import check_4_1, check_4_2, check_4_3
@@ -27,5 +28,8 @@ __all__ = [
     "check_5_1",
     "check_5_2",
     "check_5_3",
+    "check_6_1",
+    "check_6_2",
+    "check_6_3",
     "judge",
 ]
