@@ -185,10 +185,10 @@ def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, im
 
 
 def test_a_paper_scale_recipe_trains_on_an_archive_of_the_official_layout(
-    small,
+    small,  # noqa: F811
     tmp_path,
     monkeypatch,
-    capsys,  # noqa: F811
+    capsys,
 ):
     """The shipped text but for a few numbers: another size of data, network and run."""
     name, root, *_ = small
