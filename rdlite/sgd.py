@@ -93,8 +93,8 @@ class Sgd:
             group["lr"] = self.config.learning_rate * share
         index, view = (parallel.mine(rows) for rows in next(self.views))
         with self.autocast():
-            logits = self.logits_of(view)
-        loss = self.loss(logits.float(), self.target_rows(index, view), class_weights)
+            logits, rows = self.logits_of(view), self.target_rows(index, view)
+        loss = self.loss(logits.float(), rows.float(), class_weights)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
