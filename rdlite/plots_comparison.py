@@ -25,19 +25,23 @@ def frontiers(task: Comparison, ax: Axes | None = None) -> Axes:
     ax = ax or plt.subplots(figsize=(9.6, 5.4), layout="constrained")[1]
     for teacher in (name for name in TEACHER_COLOURS if name in set(task.study.table.teacher)):
         seeds = task.frontier(teacher)
-        how = {"color": TEACHER_COLOURS[teacher], "markersize": 4, "alpha": 0.85}
+        how = {"color": TEACHER_COLOURS[teacher], "markersize": 4, "linewidth": 0.9}
         how |= {"label": f"every alpha, {TEACHER_WORDS[teacher]}"}
         ax.errorbar(*seeds.mean(0).T, _strokes(seeds), fmt=STYLES[teacher], elinewidth=0.6, **how)
+    marks: dict[tuple[int, int], list[tuple[int, float, float]]] = {}  # close ones share one
     for number, name in enumerate(task.baselines, 1):
         seeds = task.methods[name][POINT].to_numpy()[:, None]
         x, y = seeds.mean(0)[0]
+        marks.setdefault((round(250 * x), round(50 * y)), []).append((number, x, y))
         ax.errorbar(x, y, _strokes(seeds), fmt="none", ecolor=GREY, elinewidth=0.6)
-        ax.plot(x, y, "o", markersize=12, color="white", markeredgecolor="black")
-        ax.annotate(str(number), (x, y), ha="center", va="center", fontsize=8)
         ax.plot([], [], linestyle="none", label=f"{number}  {name}")
+    for here in marks.values():
+        names, x, y = ", ".join(str(number) for number, *_ in here), here[0][1], here[0][2]
+        box = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "linewidth": 0.8}
+        ax.annotate(names, (x, y), ha="center", va="center", bbox=box, size=8)
     ours = task.methods[OURS][POINT].mean()
     ax.plot(*ours, "*", color=BLUE, markersize=14, label=f"{OURS}, as chosen", linestyle="none")
-    ax.set(ylim=(0, 1), xlabel="average accuracy (test set; cut axis)")
+    ax.set(ylim=(-0.04, 1), xlabel="average accuracy (test set; cut axis)")
     ax.set_ylabel("worst-class accuracy")
     ax.figure.legend(frameon=False, loc="outside right upper", fontsize=8)
     return ax
