@@ -53,16 +53,23 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, values: np.ndarray, statistic: Callable[[np.ndarray], float] = np.mean) -> Estimate:
-        """``statistic`` of values (seeds, ...), and of resampled seeds.
+    def of(
+        cls, values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Estimate:
+        """The mean of values (seeds, ...) over the seeds, or a number made from the means.
+
+        Args:
+            values: one entry a seed.
+            statistic: means (draws, ...) -> (draws,), where an entry is more than a number.
 
         >>> Estimate.of(np.array([0.25, 0.25]))
         Estimate(mean=0.25, low=0.25, high=0.25)
         """
-        random = np.random.default_rng(0)
-        picks = random.integers(len(values), size=(DRAWS, len(values)))
-        low, high = np.quantile([statistic(values[pick]) for pick in picks], [0.025, 0.975])
-        return cls(float(statistic(values)), float(low), float(high))
+        picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
+        means = np.concatenate([values.mean(0, keepdims=True), values[picks].mean(1)])
+        numbers = means if statistic is None else statistic(means)
+        low, high = np.quantile(numbers[1:], [0.025, 0.975])
+        return cls(float(numbers[0]), float(low), float(high))
 
     @property
     def verdict(self) -> str:

@@ -153,6 +153,7 @@ class Evil:
         return os.system, ("touch evil",)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize(
     "content", [b"", b"not a checkpoint", pickle.dumps(Evil()), pickle.dumps({"about": 1})]
 )

@@ -226,6 +226,7 @@ def test_a_hundred_moves_leave_no_open_figure_and_a_bounded_memory():
     assert panel.numbers.value == str(119**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plane", "teacher", "weights on the plane"])
 def test_a_long_session_has_bounded_memory_and_artists_and_no_open_figure(made, name):
     panel, random = made[name], np.random.default_rng(0)

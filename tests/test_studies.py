@@ -63,6 +63,7 @@ def test_the_table_has_a_row_a_trained_student(table):
     assert all(sum(row.multipliers) == pytest.approx(1) for row in table.itertuples())
 
 
+@pytest.mark.slow
 def test_processes_and_their_order_do_not_change_a_bit(table):
     parallel = run_grid(TINY, progress=False)
     assert parallel.drop(columns="seconds").equals(table.drop(columns="seconds"))

@@ -184,6 +184,7 @@ def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, im
     assert 1e-4 <= config.weight_decay <= 5e-4 and config.shift == (8 if "tiny" in name else 4)
 
 
+@pytest.mark.slow
 def test_a_paper_scale_recipe_trains_on_an_archive_of_the_official_layout(
     small,  # noqa: F811
     tmp_path,
