@@ -24,7 +24,7 @@ unit: $(READY)  ## unit tests and doctests only
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 nbval: $(READY)  ## run every notebook and compare each output with the stored one
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
 
 notebooks: $(READY)  ## make the student and solution copies from notebooks/source
 	$(BIN)/python notebooks/build.py
