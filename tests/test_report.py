@@ -213,6 +213,15 @@ def test_areas_are_of_the_tried_settings_and_paired():
     assert own["area"] == f"{0.7 * 0.62 + 0.05 * 0.57:.3f}"
 
 
+def test_an_end_of_the_frontier_is_no_rival_of_it():
+    """Balanced distillation is alpha 0: no alpha beats itself, and the claim can hold still."""
+    rows = table()
+    best = (rows.teacher == "standard") & (rows.student == "balanced")
+    rows.loc[best, ["worst", "average"]] = 0.9
+    assert verdicts(rows)["(c)"] == "holds"
+    assert claims.domination(compared(rows), "balanced distillation").verdict == "unclear"
+
+
 def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
     both = pd.concat([table(), table(ours=0.2).assign(imbalance=50)])
     spec = dataclasses.replace(TINY, networks=(PAIR,), head=100, tasks=({}, {"imbalance": 50}))
