@@ -276,9 +276,11 @@ def test_a_moved_picture_is_to_the_pixel_the_one_drawn_afresh(made, name, start,
 @pytest.mark.parametrize("name", CHEAP)
 def test_where_only_what_moves_is_drawn_axes_and_legends_are_not(made, name, monkeypatch):
     panel, drawn = made[name], []
+    values = [value for _, value in panel.controls[CHEAP[name]].options]
+    panel.forget()  # pictures of earlier tests
+    panel.refresh()
     monkeypatch.setattr(Legend, "draw", lambda *_: drawn.append("legend"))
     monkeypatch.setattr(Axis, "draw", lambda *_, **__: drawn.append("axis"))
-    values = [value for _, value in panel.controls[CHEAP[name]].options]
     panel.controls[CHEAP[name]].value = values[1]
     assert panel.state[CHEAP[name]] == values[1] != panel.default[CHEAP[name]] and not drawn
     panel.reset()
