@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,47 +35,35 @@ def _parser() -> argparse.ArgumentParser:
         description="Robust distillation for worst-class performance (arXiv:2206.06479).",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser(
-        "demo",
-        help="train the teacher x student grid on Fashion-MNIST with a long tail",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    demo.set_defaults(command=_demo)
+
+    def command(run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        name, how = run.__name__.strip("_"), argparse.ArgumentDefaultsHelpFormatter
+        made = commands.add_parser(name, help=words, formatter_class=how)
+        made.set_defaults(command=run)
+        return made
+
+    demo = command(_demo, "train the teacher x student grid on Fashion-MNIST with a long tail")
     demo.add_argument("--seeds", type=int, default=3, help="how many runs of the grid")
     demo.add_argument("--imbalance", type=float, default=100, help="largest over smallest class")
-    demo.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
     demo.add_argument("--quick", action="store_true", help="one seed and 5 epochs, under 2 minutes")
-    train = commands.add_parser(
-        "train",
-        help="train every run of a recipe, one after another, on one device or under torchrun",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    train = command(
+        _train, "train every run of a recipe, one after another, on one device or under torchrun"
     )
-    train.set_defaults(command=_train)
     train.add_argument("recipe", metavar="RECIPE", help="a TOML file, or a name in rdlite/recipes")
     train.add_argument("--store", type=Path, help="folder for the networks; by default out/RECIPE")
-    train.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     train.add_argument("--every", type=int, default=1, help="rounds between two checkpoints")
     train.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
-    train.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
-    study = commands.add_parser(
-        "study",
-        help="train every run of a TOML file; a killed study goes on where it was",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    study.set_defaults(command=_study)
+    study = command(_study, "train every run of a TOML file; a killed study goes on where it was")
     study.add_argument("spec", metavar="SPEC", help="a TOML file, or a name in rdlite/recipes")
     study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
-    study.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
-    study.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
-    report = commands.add_parser(
-        "report",
-        help="a study's tables as a page: methods, frontiers, which claims hold",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    report.set_defaults(command=_report)
+    for one in (demo, train, study):
+        one.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
+    for one in (train, study):
+        one.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
+    report = command(_report, "a study's tables as a page: methods, frontiers, which claims hold")
     report.add_argument("results", help="folder of a study's table, or a name in data/results")
     report.add_argument("--out", type=Path, default=Path("out/report"), help="folder for the page")
     return parser

@@ -19,6 +19,7 @@ import rdlite
 from rdlite import checks, files, parallel
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME = 1e-4  # class shares that differ by less are the same
 
 
 class Stopped(KeyboardInterrupt):
@@ -63,6 +64,12 @@ class Checkpoint:
                 return _load(path)
         return None
 
+    def is_mine(self) -> bool:
+        """Whether the file is of a training with the same ``about``."""
+        kept = self.read() or {"about": {}}
+        names = [name for name in kept["about"] if name.split(".")[0] in self.about]
+        return {name: kept["about"][name] for name in names} == flat(self.about)
+
     def write(self, state: dict) -> None:
         """Replace the file; only the first process does."""
         if parallel.rank() == 0:
@@ -94,7 +101,8 @@ def _load(path: Path) -> dict:
             f"{path} is not a checkpoint of rdlite ({reason}); delete it to start again"
         ) from None
     checks.require(
-        isinstance(state, dict) and {"about", "versions", "state", "random"} <= set(state),
+        isinstance(state, dict)
+        and {"about", "shares", "versions", "state", "random"} <= set(state),
         f"{path} is not a checkpoint of rdlite; delete it to start again",
     )
     return state
@@ -107,6 +115,7 @@ class Keeper:
         checkpoint: where and when, or None.
         about: what must be the same to go on, with the checkpoint's own.
         data: so must these; they are kept as a hash.
+        shares: name -> (m,); these too, but for rounding, which differs from device to device.
         state: gives what to keep.
     """
 
@@ -115,9 +124,11 @@ class Keeper:
         checkpoint: Checkpoint | None,
         about: Mapping[str, object],
         data: Sequence[Tensor],
+        shares: Mapping[str, Tensor],
         state: Callable[[], dict],
     ) -> None:
         self.checkpoint, self.state, self.asked = checkpoint, state, False
+        self.shares = {name: value.double().cpu() for name, value in shares.items()}
         if checkpoint is not None:
             self.about = flat({**checkpoint.about, **about, "data": _hash(data)})
 
@@ -136,6 +147,10 @@ class Keeper:
         missing = "nothing"
         pairs = {n: (kept["about"].get(n, missing), self.about.get(n, missing)) for n in names}
         other = [f"{n} was {a!r}, is {b!r}" for n, (a, b) in pairs.items() if a != b]
+        if not other:  # so there are as many classes
+            for name, now in self.shares.items():
+                if not torch.allclose(kept["shares"][name], now, rtol=0, atol=SAME):
+                    other.append(f"{name} had other class shares")
         checks.require(
             not other,
             f"{self.checkpoint.path} is a checkpoint of another training: {'; '.join(other)}. "
@@ -188,6 +203,7 @@ class Keeper:
             {
                 "about": self.about,
                 "versions": versions,
+                "shares": self.shares,
                 "random": torch.get_rng_state(),
                 "state": self.state(),
             }

@@ -147,11 +147,12 @@ def train(
     teachers = [run.teacher for run in runs if run.teacher]
     networks = list(dict.fromkeys(teachers + runs))
     for number, run in enumerate(networks, 1):
-        if progress and not kept.done(run, weights=True):
-            print(f"{number}/{len(networks)}  {run.label}", flush=True)
         checkpoint = Checkpoint(**how, about={"run": run.about})
         if not parallel.of_first(kept.done(run, weights=True)):
+            if progress:
+                print(f"{number}/{len(networks)}  {run.label}", flush=True)
             kept.finish(run, weights=True, checkpoint=checkpoint, progress=progress)
+        if parallel.of_first(checkpoint.is_mine()):  # or it was killed after the card was written
             checkpoint.remove()
     return frame(runs, kept)
 

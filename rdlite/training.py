@@ -90,9 +90,13 @@ def fit(
         parts = {"sgd": sgd.state_dict(), "history": history.state_dict()}
         return parts | {"player": player, "snapshots": snapshots}
 
-    images = [train.images, train.labels, heldout.images, heldout.labels, heldout_targets]
-    about = {"objective": asdict(objective), "config": asdict(config)}
-    keeper = Keeper(checkpoint, about, images, state)
+    keeper = Keeper(
+        checkpoint,
+        about={"objective": asdict(objective), "config": asdict(config)},
+        data=[train.images, train.labels, heldout.images, heldout.labels],
+        shares={"targets": prior, "heldout_targets": heldout_targets.mean(0)},
+        state=state,
+    )
     if kept := keeper.restored():
         sgd.load_state_dict(kept["sgd"])
         history.load_state_dict(kept["history"])

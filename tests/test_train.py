@@ -15,6 +15,7 @@ from test_data_cifar import small  # noqa: F401
 
 from rdlite import __main__ as cli
 from rdlite import results, runs, specs
+from rdlite.checkpoints import Checkpoint
 from rdlite.distillation import predict
 from rdlite.metrics import summary
 from rdlite.runs import Store
@@ -130,6 +131,23 @@ def test_a_stopped_run_goes_on_only_when_asked(recipe, stopped, capsys):
     assert "checkpoint.pt is of a run that was stopped: go on with it (--resume)" in message
     assert train(recipe, stopped, "--resume") == 0
     assert len(list(stopped.glob("*.safetensors"))) == 3
+
+
+def test_killed_between_the_card_and_the_end_of_its_checkpoint_it_goes_on(
+    recipe, tmp_path, monkeypatch
+):
+    """The checkpoint of a finished network is in the way of the next one, unless it is known."""
+    store = tmp_path / "store"
+
+    def killed(_self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "remove", killed)
+        assert train(recipe, store) == 130
+    assert (store / "checkpoint.pt").exists() and len(list(store.glob("*.json"))) == 1
+    assert train(recipe, store, "--resume") == 0
+    assert len(list(store.glob("*.json"))) >= 3 and not (store / "checkpoint.pt").exists()
 
 
 def test_a_changed_recipe_is_refused_with_the_keys(recipe, stopped, capsys):
