@@ -96,6 +96,7 @@ def calibration(task: Comparison, ax: Axes | None = None) -> Axes:
         how = {"color": TEACHER_COLOURS[teacher], "linestyle": "none", "markersize": 6}
         how |= {"marker": markers[teacher], "fillstyle": "full" if large else "none"}
         ax.plot(own.teacher_calibration, own.robust_loss, label=f"{teacher} {network}", **how)
-    ax.set_xlabel("teacher's calibration error per class")
+    ax.set(xlabel="teacher's calibration error per class", ylabel="student's robust loss (nats)")
     ax.set_title(task.title, fontsize=8)
+    ax.legend(frameon=False, fontsize=7, title="teacher", title_fontsize=7)
     return ax

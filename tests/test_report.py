@@ -3,6 +3,7 @@
 import dataclasses
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,16 @@ import torch
 from test_studies import TINY
 
 from rdlite import __main__ as cli
-from rdlite import baselines, claims, comparison, report, results, runs
+from rdlite import (
+    baselines,
+    claims,
+    comparison,
+    panels,
+    plots_comparison,
+    report,
+    results,
+    runs,
+)
 from rdlite.comparison import Comparison, Estimate
 from rdlite.studies import run_grid
 
@@ -220,6 +230,41 @@ def test_an_end_of_the_frontier_is_no_rival_of_it():
     rows.loc[best, ["worst", "average"]] = 0.9
     assert verdicts(rows)["(c)"] == "holds"
     assert claims.domination(compared(rows), "balanced distillation").verdict == "unclear"
+
+
+def test_the_figures_show_every_method_and_teacher():
+    task = compared(table())
+    ax = plots_comparison.leads(task)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert sorted(names) == sorted(task.baselines)
+    means = dict(zip(names, ax.lines[0].get_xdata(), strict=True))
+    assert means["standard KD"] == pytest.approx(0.6 - 0.3)
+    ax = plots_comparison.calibration(task)
+    shown = {line.get_label(): line.get_xydata() for line in ax.lines}
+    assert shown["robust cnn-8"] == pytest.approx(
+        np.array([[0.3, 1 - 0.5 - 0.01 * seed] for seed in SEEDS])
+    )
+    ax = plots_comparison.frontiers(task)
+    written = " ".join(text.get_text() for text in ax.texts).replace(",", "").split()
+    assert sorted(map(int, written)) == list(range(1, len(task.baselines) + 1))
+    plt.close("all")
+
+
+def test_the_panel_takes_the_tradeoff_of_a_task():
+    corners = [
+        row(0.3, 0.7, seed=seed, teacher=teacher, student=student)
+        for seed in SEEDS
+        for teacher in ("balanced", "robust")
+        for student in ("standard", "balanced")
+    ]
+    whole = pd.concat([table(), pd.DataFrame(corners)])
+    task = compared(whole)
+    panel = panels.TradeoffPanel(task.tradeoff)
+    assert panel.alphas == [0.0, 0.3, 0.6, 1.0] and "none" in panel.teachers
+    panel.state = {"teacher": "standard", "alpha": 1.0}
+    assert "worst 0.620" in panel.numbers.value
+    many = pd.concat([whole, whole.assign(learning_rate=0.4, worst=0.9)])
+    assert compared(many).tradeoff.table.equals(task.tradeoff.table)
 
 
 def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
