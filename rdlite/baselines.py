@@ -103,7 +103,7 @@ class GroupDRO:
         q, present = self.multipliers.to(logits.device), mass > 0
         grown = torch.log(q) + self.step_size * risks.detach()
         shares = torch.softmax(grown.where(present, -torch.inf), 0)  # 0 for a class that is absent
-        self.multipliers = torch.where(present, shares * q[present].sum(), q)
+        self.multipliers = torch.where(present, shares * q.where(present, 0).sum(), q)
         return (self.multipliers * risks).sum()
 
     def state_dict(self) -> dict:
