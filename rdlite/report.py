@@ -28,6 +28,14 @@ def claim_table(tasks: list[Comparison]) -> pd.DataFrame:
     return table[["claim", "imbalance", "head", "measured", "verdict"]]
 
 
+def verdict_table(tasks: list[Comparison]) -> pd.DataFrame:
+    """The verdicts of `claim_table` alone: a row a claim, a column a task."""
+    columns = {f"{task.study.spec.imbalance:g} / {task.study.spec.head:,}": task for task in tasks}
+    verdicts = {words: [claim.verdict for claim in judge(task)] for words, task in columns.items()}
+    claims = [claim.claim for claim in judge(tasks[0])]
+    return pd.DataFrame({"claim; imbalance / images of the largest class": claims, **verdicts})
+
+
 def method_table(task: Comparison) -> pd.DataFrame:
     """A row a method: the setting that was chosen, its numbers, and how they compare with ours."""
     lines = []
@@ -152,6 +160,8 @@ def _parts(results: Results, tasks: list[Comparison], figures: list[Path]) -> li
             f"worst-class accuracy, the same rule for all, out of {tried(tasks)} a method. The "
             "minimum over classes of noisy accuracies is biased downward, for every method.",
         ),
+        ("h2", "Claim and verdict"),
+        ("table", verdict_table(tasks)),
         ("h2", "Claim, measurement, verdict"),
         ("table", claim_table(tasks)),
     ]

@@ -278,6 +278,8 @@ def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
     assert len(first.table) == len(second.table) == len(table())
     judged = report.claim_table([Comparison(first), Comparison(second)])
     assert judged.verdict[judged.claim.str.startswith("(b)")].tolist() == ["holds", "does not"]
+    short = report.verdict_table([Comparison(first), Comparison(second)])
+    assert short.iloc[1, 1:].to_dict() == {"10 / 100": "holds", "50 / 100": "does not"}
     files = report.write(whole, tmp_path)
     assert [file.name for file in files[2:]] == ["frontier-10-100.png", "frontier-50-100.png"]
 
@@ -310,7 +312,7 @@ def test_the_page_says_how_many_settings_were_tried(page):
 
 def test_names_from_data_stay_text(page):
     source = (page / "report.html").read_text()
-    assert "<script" not in source and source.count("<table") == source.count("</table>") == 4
+    assert "<script" not in source and source.count("<table") == source.count("</table>") == 5
     shown = report._html([("table", pd.DataFrame({"class": NAMES})), ("p", NAMES[2])])
     assert "<script" not in shown and "&lt;script&gt;" in shown
     assert "<script" not in report._markdown([("table", pd.DataFrame({"class": NAMES}))])
