@@ -28,23 +28,35 @@ def frontiers(task: Comparison, ax: Axes | None = None) -> Axes:
         how = {"color": TEACHER_COLOURS[teacher], "markersize": 4, "linewidth": 0.9}
         how |= {"label": f"every alpha, {TEACHER_WORDS[teacher]}"}
         ax.errorbar(*seeds.mean(0).T, _strokes(seeds), fmt=STYLES[teacher], elinewidth=0.6, **how)
-    marks: dict[tuple[int, int], list[tuple[int, float, float]]] = {}  # close ones share one
-    for number, name in enumerate(task.baselines, 1):
-        seeds = task.methods[name][POINT].to_numpy()[:, None]
-        x, y = seeds.mean(0)[0]
-        marks.setdefault((round(250 * x), round(50 * y)), []).append((number, x, y))
-        ax.errorbar(x, y, _strokes(seeds), fmt="none", ecolor=GREY, elinewidth=0.6)
+    seeds = {name: task.methods[name][POINT].to_numpy()[:, None] for name in task.baselines}
+    for number, (name, rows) in enumerate(seeds.items(), 1):
+        x, y = rows.mean(0)[0]
+        ax.errorbar(x, y, _strokes(rows), fmt="none", ecolor=GREY, elinewidth=0.6)
         ax.plot([], [], linestyle="none", label=f"{number}  {name}")
-    for here in marks.values():
-        names, x, y = ", ".join(str(number) for number, *_ in here), here[0][1], here[0][2]
-        box = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "linewidth": 0.8}
-        ax.annotate(names, (x, y), ha="center", va="center", bbox=box, size=8)
+    low, high = ax.get_xlim()
+    for numbers, (x, y) in _marks([rows.mean(0)[0] for rows in seeds.values()], high - low):
+        box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "linewidth": 0.8}
+        text = ", ".join(map(str, numbers))
+        ax.annotate(text, (x, y), ha="center", va="center", bbox=box, size=8)
     ours = task.methods[OURS][POINT].mean()
     ax.plot(*ours, "*", color=BLUE, markersize=14, label=f"{OURS}, as chosen", linestyle="none")
     ax.set(ylim=(-0.04, 1), xlabel="average accuracy (test set; cut axis)")
     ax.set_ylabel("worst-class accuracy")
     ax.figure.legend(frameon=False, loc="outside right upper", fontsize=8)
     return ax
+
+
+def _marks(points: list[np.ndarray], width: float) -> list[tuple[list[int], np.ndarray]]:
+    """Numbers from 1 on, and where to write them; points that would overlap share the first's."""
+    marks: list[tuple[list[int], np.ndarray]] = []
+    reach = np.array([0.035 * width, 0.045])
+    for number, point in enumerate(points, 1):
+        near = [mark for mark in marks if (abs(mark[1] - point) < reach).all()]
+        if near:
+            near[0][0].append(number)
+        else:
+            marks.append(([number], point))
+    return marks
 
 
 def _strokes(seeds: np.ndarray) -> np.ndarray:

@@ -111,7 +111,9 @@ def read(folder: str | Path) -> Results:
     if not folder.exists() and (SHIPPED / folder).exists():
         folder = SHIPPED / folder
     text = {"teacher": str, "student": str}  # "none" is a teacher, "0.5" a student
-    wide = pd.read_csv(folder / "runs.csv", dtype=text, keep_default_na=False)
+    missing = {name: [""] for name in ("teacher_worst", "teacher_calibration")}  # without a teacher
+    how = {"dtype": text, "keep_default_na": False, "na_values": missing}
+    wide = pd.read_csv(folder / "runs.csv", **how)
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     m = len(about["class_names"])
     table = wide[[name for name in wide if not name.startswith(tuple(VECTORS.values()))]].copy()

@@ -22,6 +22,7 @@ from rdlite import (
     runs,
 )
 from rdlite.comparison import Comparison, Estimate
+from rdlite.specs import GridSpec, recipe
 from rdlite.studies import run_grid
 
 NAMES = ("cat", "dog", "<script>alert(1)</script>", "$x|y")
@@ -322,6 +323,18 @@ def test_names_from_data_stay_text(page):
 def test_the_command_writes_the_page_and_names_a_study_that_is_not_there(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path / "nothing"), "--out", str(tmp_path)]) == 2
     assert "nothing" in capsys.readouterr().err
+
+
+def test_the_shipped_page_and_the_readme_are_what_the_shipped_table_says(tmp_path):
+    shipped = results.read("comparison")
+    assert shipped.spec == GridSpec.from_file(recipe("comparison"))
+    assert len(shipped.table) == len(shipped.spec.runs()) and shipped.table.seed.nunique() == 5
+    report.write(shipped, tmp_path)
+    for name in ("report.md", "report.html"):
+        assert (tmp_path / name).read_text() == (results.SHIPPED / "comparison" / name).read_text()
+    verdicts = report.verdict_table([Comparison(task) for task in shipped.tasks()])
+    readme = (results.SHIPPED.parents[1] / "README.md").read_text()
+    assert report._markdown([("table", verdicts)]) in readme
 
 
 def test_every_method_of_the_words_exists():

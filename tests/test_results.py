@@ -86,6 +86,10 @@ def test_the_command_writes_a_table_that_reads_back(spec_file, tmp_path, capsys)
     for column in ("per_class", "multipliers"):
         shipped, made = (torch.tensor(t[column].tolist()) for t in (again.table, table))
         torch.testing.assert_close(shipped, made, rtol=0, atol=6e-5)
+    for column in ("worst", "robust_loss", "teacher_worst", "teacher_calibration"):
+        assert again.table[column].to_numpy() == pytest.approx(
+            table[column].to_numpy(), abs=6e-5, nan_ok=True
+        ), column  # a number, or nothing without a teacher
     assert again.class_counts == (60, 46, 35, 27, 21, 16, 12, 10, 7, 6)
     first = (out / "runs.csv").read_text()
     assert cli.main(command) == 0 and (out / "runs.csv").read_text() == first, "from the store"
