@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns 0, 1 if training diverged, 2 for bad input, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _options(sys.argv[1:] if arguments is None else arguments)
         return options.command(options)
     except (ValueError, OSError) as error:
         print(f"rdlite: {error}", file=sys.stderr)
@@ -29,7 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """The parsed arguments; of a misspelt command or option the message suggests the nearest."""
+    from rdlite import checks
+
+    parser, commands = _parser()
+    if arguments and not arguments[0].startswith("-"):
+        checks.choice("COMMAND", arguments[0], commands)
+    options, unknown = parser.parse_known_args(arguments)
+    for one in unknown:
+        known = re.findall(r"--[a-z-]+", commands[arguments[0]].format_help())
+        parser.error(f"unrecognized argument: {one}{checks.nearest(one, known)}")
+    return options
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and that of each command."""
     parser = argparse.ArgumentParser(
         prog="python -m rdlite",
         description="Robust distillation for worst-class performance (arXiv:2206.06479).",
@@ -66,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     report = command(_report, "a study's tables as a page: methods, frontiers, which claims hold")
     report.add_argument("results", help="folder of a study's table, or a name in data/results")
     report.add_argument("--out", type=Path, default=Path("out/report"), help="folder for the page")
-    return parser
+    return parser, commands.choices
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -98,7 +114,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from rdlite import results
+    from rdlite import files, results
     from rdlite.specs import GridSpec, recipe
     from rdlite.studies import processes, run_grid
 
@@ -107,6 +123,7 @@ def _study(options: argparse.Namespace) -> int:
     if options.dry_run:
         _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
         return 0
+    files.folder(options.out or options.store, "--out or --store")
     table = run_grid(spec, executor=options.dask, store=options.store)
     if table.empty:
         return 130
@@ -161,15 +178,11 @@ def _device(name: str) -> str:
     """``name``, with ``auto`` resolved; a device that is not there is a ValueError."""
     import torch
 
+    from rdlite import checks
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"--device must be one that this machine has, got {name!r} ({reason}); use --device cpu"
-        ) from None
+    checks.device("--device", name)
     return name
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rdlite import checks, multipliers, parallel
+from rdlite import checks, models, multipliers, parallel
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict
 from rdlite.objectives import BALANCED, STANDARD
@@ -28,6 +28,7 @@ class ShiftedScorer(nn.Module):
 
     def __init__(self, model: nn.Module, shift: Tensor) -> None:
         super().__init__()
+        checks.floating("shift", shift)
         self.model = model
         self.register_buffer("shift", shift.float())
 
@@ -153,7 +154,15 @@ def post_shift(
     tensor([0, 1])
     """
     checks.whole("rounds", rounds, low=1)
+    checks.tensor("logits", logits)
+    checks.require(logits.ndim == 2, f"logits must have shape (n, m), got {tuple(logits.shape)}")
+    checks.scores("logits", logits)
     m = logits.shape[1]
+    checks.class_indices("labels", labels, m)
+    checks.require(
+        labels.shape == logits.shape[:1],
+        f"labels must have shape ({len(logits)},), one an image, got {tuple(labels.shape)}",
+    )
     counts = torch.bincount(labels, minlength=m).double()
     checks.positive("labels' class counts", counts)
     weights = multipliers.uniform(m)
@@ -208,7 +217,13 @@ def teacher_margins(probabilities: Tensor, labels: Tensor) -> Tensor:
     >>> teacher_margins(torch.tensor([[0.8, 0.2], [0.4, 0.6]]), torch.tensor([0, 1]))
     tensor([0.6000, 0.2000])
     """
+    checks.tensor("probabilities", probabilities)
+    checks.require(
+        probabilities.ndim == 2,
+        f"probabilities must have shape (n, m), got {tuple(probabilities.shape)}",
+    )
     m = probabilities.shape[1]
+    checks.class_indices("labels", labels, m)
     checks.row_stochastic("probabilities", probabilities, m, len(labels))
     one_hot = torch.nn.functional.one_hot(labels, m).to(probabilities)
     checks.positive("labels' class counts", one_hot.sum(0))
@@ -240,6 +255,13 @@ def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Te
     >>> adaptive_margin_loss(torch.zeros(1, 2), torch.eye(2)[:1], torch.tensor([1.0, 0.0]))
     tensor(1.3133)
     """
+    checks.logits_and_targets(logits, targets)
+    checks.vector("margins", margins, logits.shape[1])
+    checks.finite("margins", margins)
+    return _adaptive_margin(logits, targets, margins)
+
+
+def _adaptive_margin(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
     return (targets * losses).sum(1).mean()
 
@@ -264,12 +286,13 @@ def ada_margin(
     margins = _margins(teacher, splits)
 
     def loss(logits: Tensor, targets: Tensor, _class_weights: Tensor) -> Tensor:
-        return adaptive_margin_loss(logits, targets, margins.to(logits))
+        return _adaptive_margin(logits, targets, margins.to(logits))
 
     return distill(teacher, student, splits, STANDARD, loss=loss, config=config, **how)
 
 
 def _margins(teacher: nn.Module, splits: Splits) -> Tensor:
+    models.check("teacher", teacher, splits.train.images, splits.num_classes)
     probabilities = torch.softmax(predict(teacher, splits.heldout), 1)
     return teacher_margins(probabilities, splits.heldout.labels.to(probabilities.device))
 

@@ -23,7 +23,9 @@ def as_input(images: Tensor) -> Tensor:
     >>> as_input(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([-1.,  1.])
     """
-    checks.require(images.dtype == torch.uint8, f"images must be uint8, got {images.dtype}")
+    if not (isinstance(images, Tensor) and images.dtype == torch.uint8):
+        checks.tensor("images", images)
+        raise ValueError(f"images must be uint8, got {images.dtype}")
     return images.float().mul_(2 / 255).sub_(1)
 
 
@@ -60,8 +62,13 @@ def uniform(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iter
     6
     """
     checks.whole("batch_size", batch_size, low=1)
+    checks.class_indices("labels", labels)
     counts = torch.bincount(labels)
-    checks.require(bool((counts > 0).all()), "labels must have an image of every class")
+    missing = (counts == 0).nonzero().flatten().tolist()
+    checks.require(
+        len(labels) > 0 and not missing,
+        f"labels must have an image of every class, got none of {missing or 'any'}",
+    )
     by_class, ends = labels.argsort(stable=True), counts.cumsum(0)
     size, draw = min(batch_size, len(labels)), {"generator": generator, "device": labels.device}
     for _ in range(steps_per_epoch(len(labels), batch_size)):
@@ -104,6 +111,8 @@ def augment(
     """
     checks.whole("shift", shift, low=0)
     checks.choice("padding", padding, PADDINGS)
+    if images.ndim != 4:
+        raise ValueError(f"images must have shape (B, c, h, w), got {tuple(images.shape)}")
     n, _, h, w = images.shape
     draw = {"generator": generator, "device": images.device}
     if shift:

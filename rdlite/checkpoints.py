@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import pickle
 import platform
 import signal
 import threading
@@ -95,7 +94,9 @@ class Checkpoint:
 def _load(path: Path) -> dict:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of what is no checkpoint, the unpickler may raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{path} is not a checkpoint of rdlite ({reason}); delete it to start again"

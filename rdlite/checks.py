@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,11 +31,75 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> None:
 did you mean 'teacher'?
     """
     allowed = list(allowed)
-    if value in allowed:
-        return
-    near = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")
+    if not (isinstance(value, str) and value in allowed):
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}{nearest(value, allowed)}")
+
+
+def nearest(value: object, allowed: Iterable[str]) -> str:
+    """The end of a message that suggests the nearest name; empty if none is near.
+
+    >>> nearest("Robsut", ["standard", "robust"])
+    "; did you mean 'robust'?"
+    """
+    names = {one.lower(): one for one in allowed}
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
+
+
+def instance(name: str, value: object, kind: type, hint: str = "") -> None:
+    """``value`` is of a type; ``hint`` says how to get one.
+
+    >>> instance("config", {"epochs": 3}, Iterable)
+    >>> instance("train", 3, Tensor, "; use torch.as_tensor(train)")
+    Traceback (most recent call last):
+    ValueError: train must be a torch.Tensor, got 3; use torch.as_tensor(train)
+    """
+    if not isinstance(value, kind):
+        wanted = {Tensor: "torch.Tensor", torch.nn.Module: "torch.nn.Module"}
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise ValueError(
+            f"{name} must be {article} {wanted.get(kind, kind.__name__)}, got {shown(value)}{hint}"
+        )
+
+
+def shown(value: object) -> str:
+    """What came, in a few words: a short value itself, of others the type."""
+    text = repr(value)
+    return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
+
+
+def tensor(name: str, value: object) -> None:
+    """``value`` is a tensor; lists and arrays are not taken for one."""
+    instance(name, value, Tensor, f", a {type(value).__name__}; use torch.as_tensor({name})")
+
+
+def numbers(name: str, values: object) -> Tensor:
+    """``values``, a tensor, an array or lists, as a float64 tensor on the CPU.
+
+    >>> numbers("prior", [[1, 2], [3]])
+    Traceback (most recent call last):
+    ValueError: prior must be numbers in one shape, got [[1, 2], [3]]
+    """
+    try:
+        if not isinstance(values, Tensor) and hasattr(values, "__array__"):
+            values = np.array(values)  # a copy, because memory may be read-only
+        return torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError(f"{name} must be numbers in one shape, got {shown(values)}") from None
+
+
+def device(name: str, value: object) -> None:
+    """``value`` is a device on which this machine can compute."""
+    try:
+        torch.empty(1, device=value)
+        reason = "it holds no numbers" if torch.device(value).type == "meta" else ""
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+    require(
+        not reason,
+        f"{name} must be one that this machine has, got {str(value)!r} ({reason}); use {name} cpu",
+    )
 
 
 def number(
@@ -54,18 +119,33 @@ def whole(name: str, value: object, *, low: int, high: float = math.inf) -> None
     require(good, f"{name} must be a whole number of at least {low}{upper}, got {value!r}")
 
 
-def class_indices(name: str, values: Tensor, classes: int) -> None:
-    """Every entry of ``values`` is a whole number in 0..m-1."""
+def class_indices(name: str, values: Tensor, classes: int | None = None) -> None:
+    """Every entry of ``values`` is a whole number in 0..m-1; of any m if none is given."""
+    tensor(name, values)
     require(
         not values.is_floating_point() and values.dtype != torch.bool,
         f"{name} must be class indices, got {values.dtype}; use {name}.long()",
     )
     low, high = (int(values.min()), int(values.max())) if values.numel() else (0, 0)
-    require(low >= 0 and high < classes, f"{name} must be in 0..{classes - 1}, got {low}..{high}")
+    last = "m-1" if classes is None else classes - 1
+    require(
+        low >= 0 and (classes is None or high < classes),
+        f"{name} must be in 0..{last}, got {low}..{high}",
+    )
+
+
+def floating(name: str, values: Tensor) -> None:
+    """``values`` is a tensor of floating point numbers."""
+    tensor(name, values)
+    require(
+        values.is_floating_point(),
+        f"{name} must be floating point numbers, got {values.dtype}; use {name}.float()",
+    )
 
 
 def finite(name: str, values: Tensor) -> None:
     """No NaN or infinity in ``values``."""
+    tensor(name, values)
     if values.is_cpu and not bool(torch.isfinite(values).all()):
         bad = int((~torch.isfinite(values)).sum())
         raise ValueError(
@@ -73,8 +153,23 @@ def finite(name: str, values: Tensor) -> None:
         )
 
 
+def scores(name: str, values: Tensor) -> None:
+    """``values`` is finite floating point numbers whose differences are finite, too."""
+    floating(name, values)
+    finite(name, values)
+    if values.is_cpu and values.numel():
+        limit, largest = torch.finfo(values.dtype).max / 4, float(values.abs().max())
+        require(
+            largest <= limit,
+            f"{name} must be at most {limit:.1g} in size, so that their differences do not "
+            f"overflow in {values.dtype}, got {largest:.1g}; use {name}.double()",
+        )
+
+
 def logits_and_targets(logits: Tensor, targets: Tensor) -> None:
     """``logits`` is (B, m), B >= 1, m >= 2, finite; ``targets`` is (B, m), row-stochastic."""
+    tensor("logits", logits)
+    tensor("targets", targets)
     require(
         logits.ndim == 2 and logits.shape[0] >= 1 and logits.shape[1] >= 2,
         "logits must have shape (B, m) with B >= 1 images and m >= 2 classes, "
@@ -85,12 +180,13 @@ def logits_and_targets(logits: Tensor, targets: Tensor) -> None:
         f"targets must have the shape of logits, {tuple(logits.shape)}, "
         f"got {tuple(targets.shape)}; see torch.nn.functional.one_hot",
     )
-    finite("logits", logits.detach())
+    scores("logits", logits.detach())
     row_stochastic("targets", targets.detach(), logits.shape[1])
 
 
 def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = None) -> None:
     """``targets`` is (n, m), non-negative, each row summing to 1 (within 1e-3)."""
+    tensor(name, targets)
     wanted = f"({'n' if rows is None else rows}, {classes})"
     good = targets.ndim == 2 and targets.shape[1] == classes and rows in (None, targets.shape[0])
     good = good and len(targets) > 0
@@ -111,6 +207,7 @@ def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = 
 
 def vector(name: str, values: Tensor, classes: int) -> None:
     """``values`` is (m,)."""
+    tensor(name, values)
     require(
         values.shape == (classes,),
         f"{name} must have shape ({classes},), one number a class, got {tuple(values.shape)}",
@@ -124,6 +221,18 @@ def positive(name: str, values: Tensor) -> None:
         first = int((values <= 0).nonzero()[0])
         raise ValueError(
             f"{name} must be above 0 for every class, got {values[first]:g} for class {first}"
+        )
+
+
+def counts(name: str, values: Tensor) -> None:
+    """Every entry is finite and at least 0, and one is above 0."""
+    finite(name, values)
+    if values.is_cpu:
+        low, total = float(values.min()), float(values.sum())
+        require(
+            low >= 0 and total > 0,
+            f"{name} must be non-negative with a positive sum, got a smallest entry of {low:g} "
+            f"and a sum of {total:g}",
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from rdlite import checks
 from rdlite.comparison import DRAWS, POINT, Comparison, Estimate, where
 from rdlite.metrics import hypervolume
 
@@ -98,6 +99,7 @@ def domination(task: Comparison, name: str) -> Estimate:
 
     The alpha is the best one on the test means: the question is whether such a point exists.
     """
+    checks.choice("name", name, task.methods)
     ahead = task.frontier("standard") - task.methods[name][POINT].to_numpy()[:, None]
     return Estimate.of(ahead, lambda means: means.min(2).max(1))
 

@@ -65,6 +65,12 @@ class Estimate:
         >>> Estimate.of(np.array([0.25, 0.25]))
         Estimate(mean=0.25, low=0.25, high=0.25)
         """
+        values = np.asarray(values, dtype=float)
+        checks.require(
+            values.ndim >= 1 and len(values) > 0 and bool(np.isfinite(values).all()),
+            f"values must be finite, one or more seeds, got shape {values.shape} with "
+            f"{int((~np.isfinite(values)).sum())} that are not finite",
+        )
         picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
         means = np.concatenate([values.mean(0, keepdims=True), values[picks].mean(1)])
         numbers = means if statistic is None else statistic(means)
@@ -95,6 +101,7 @@ class Comparison:
     study: Results
 
     def __post_init__(self) -> None:
+        checks.instance("study", self.study, Results, "; see rdlite.results.read")
         for rows in [*self.methods.values(), *map(self.tried, self.methods)]:
             own, all_seeds = sorted(set(rows.seed)), sorted(set(self.study.table.seed))
             checks.require(
@@ -136,6 +143,7 @@ class Comparison:
 
     def tried(self, name: str) -> pd.DataFrame:
         """The rows of every setting of one method of `methods`."""
+        checks.choice("name", name, self.methods)
         key = next(key for key, value in WORDS.items() if value == name)
         return self._method(self.study.table, key)
 
@@ -157,6 +165,7 @@ class Comparison:
 
         Only the named objectives were trained at others.
         """
+        checks.choice("teacher", teacher, dict.fromkeys(self.study.table.teacher))
         spec = self.study.spec
         setting = {
             "temperature": spec.temperatures[0],
@@ -188,6 +197,8 @@ class Comparison:
 
     def lead(self, name: str, column: str = "worst") -> np.ndarray:
         """(seeds,): robust distillation minus a baseline."""
+        for one in (OURS, name):
+            checks.choice("name", one, self.methods)
         return self.methods[OURS][column].to_numpy() - self.methods[name][column].to_numpy()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rdlite import data
+from rdlite import data, files
 from rdlite.studies import GridSpec, run_grid
 
 STANDARD_KD = ("standard", "standard")  # teacher, student
@@ -28,9 +28,7 @@ def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
     Raises:
         OSError: ``out`` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    grid_file = out / "grid.csv"
-    grid_file.touch()  # an unwritable folder is better found now than after the training
+    grid_file = files.folder(out, "out") / "grid.csv"  # better found now than after the training
     table = run_grid(spec, progress=progress)
     table.drop(columns=["per_class", "multipliers"]).round(4).to_csv(grid_file, index=False)
     planned = len(spec.runs())

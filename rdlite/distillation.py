@@ -37,26 +37,36 @@ def soft_targets(
     >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
     tensor([[0.7500, 0.2500]])
     """
+    checks.tensor("teacher_logits", teacher_logits)
+    checks.tensor("labels", labels)
     checks.require(
         teacher_logits.ndim == 2 and labels.shape == teacher_logits.shape[:1],
         f"teacher_logits must be (n, m) and labels (n,), got {tuple(teacher_logits.shape)} and "
         f"{tuple(labels.shape)}",
     )
-    checks.finite("teacher_logits", teacher_logits)
+    checks.scores("teacher_logits", teacher_logits)
     checks.number("temperature", temperature, low=0, above=True)
     m = teacher_logits.shape[1]
-    checks.require(
-        labels.dtype == torch.int64 and bool(((labels >= 0) & (labels < m)).all()),
-        f"labels must be int64 in 0..{m - 1}, got {labels.dtype} with "
-        f"{labels.min().item()}..{labels.max().item()}",
-    )
-    soft = torch.softmax(teacher_logits / temperature, 1)
+    checks.class_indices("labels", labels, m)
+    labels, soft = labels.long(), _softened(teacher_logits, temperature)
     share = teacher_shares(mix, labels, m).to(soft.dtype)
     return share * soft + (1 - share) * torch.nn.functional.one_hot(labels, m).to(soft.dtype)
 
 
+def _softened(logits: Tensor, temperature: float) -> Tensor:
+    scaled = logits / temperature
+    if scaled.is_cpu and not bool(torch.isfinite(scaled).all()):
+        checks.finite("teacher's logits", logits)
+        raise ValueError(
+            "temperature must be large enough that logits / temperature does not overflow, got "
+            f"{temperature!r}"
+        )
+    return torch.softmax(scaled, 1)
+
+
 def predict(model: nn.Module, split: Split) -> Tensor:
     """Logits (n, m) of every image of ``split``, in eval mode and without a gradient."""
+    checks.instance("split", split, Split, "; use models.predict for images alone")
     return models.predict(model, split.images)
 
 
@@ -99,13 +109,11 @@ def distill(
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
     checks.whole("views", views, low=1)
     checks.number("temperature", temperature, low=0, above=True)
-    train, heldout, device = splits.train, splits.heldout, models.device_of(student)
+    checks.instance("splits", splits, Splits, "; it needs train and heldout")
+    train, heldout, device = splits.train, splits.heldout, models.device_of(student, "student")
+    models.check("teacher", teacher, train.images, splits.num_classes)
     teacher.to(device).eval()
     heldout_logits = predict(teacher, heldout)
-    checks.require(
-        heldout_logits.shape[1] == splits.num_classes,
-        f"teacher must give {splits.num_classes} logits, got {heldout_logits.shape[1]}",
-    )
     if heldout_labels == "teacher":
         options["heldout_targets"] = soft_targets(
             heldout_logits, heldout.labels.to(device), temperature=temperature, mix=mix
@@ -115,7 +123,7 @@ def distill(
     else:
         if teacher_view == "views":
             train, config = _drawn_views(train, views, config)
-        targets = torch.softmax(predict(teacher, train) / temperature, 1)
+        targets = _softened(predict(teacher, train), temperature)
     return fit(
         student,
         train,

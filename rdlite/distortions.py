@@ -29,13 +29,15 @@ def distort(p: Tensor, prior: Tensor, kind: str, strength: float, seed: int = 0)
         prior: (m,), which class is the rarest.
         kind: ``"none"``, ``"temperature"`` (T = e^strength), ``"rare"`` (its probability times
             e^strength, renormalised) or ``"noise"`` (normal, on every logit).
-        strength: at least 0.
+        strength: at least 0, at most 100.
         seed: of the noise.
 
     >>> distort(torch.tensor([[0.75, 0.25]]), torch.tensor([0.9, 0.1]), "rare", math.log(3))
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
     """
     checks.choice("kind", kind, ["none", *DISTORTIONS])
+    checks.number("strength", strength, low=0, high=100)
+    checks.vector("prior", prior, _probabilities(p).shape[1])
     if kind == "temperature":
         return temper(p, math.exp(strength))
     if kind == "rare":
@@ -51,7 +53,7 @@ def temper(p: Tensor, temperature: float) -> Tensor:
     >>> temper(torch.tensor([[0.8, 0.2]]), 0.5)[0, 0] * 17  # 0.64 / (0.64 + 0.04) = 16 / 17
     tensor(16., dtype=torch.float64)
     """
-    checks.number("temperature", temperature, low=0, above=True)
+    checks.number("temperature", temperature, low=1e-300)
     return torch.softmax(_probabilities(p).log() / temperature, 1)
 
 
@@ -63,7 +65,7 @@ def bias(p: Tensor, class_weights: Tensor) -> Tensor:
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
     """
     p = _probabilities(p)
-    weights = torch.as_tensor(class_weights).detach().to(p)
+    weights = checks.numbers("class_weights", class_weights).detach()
     checks.vector("class_weights", weights, p.shape[1])
     checks.positive("class_weights", weights)
     return torch.softmax(p.log() + weights.log(), 1)
@@ -75,7 +77,7 @@ def add_noise(p: Tensor, scale: float, seed: int = 0) -> Tensor:
     >>> add_noise(torch.tensor([[0.75, 0.25]]), 0.0)
     tensor([[0.7500, 0.2500]], dtype=torch.float64)
     """
-    checks.number("scale", scale, low=0)
+    checks.number("scale", scale, low=0, high=1e300)
     checks.whole("seed", seed, low=0)
     p = _probabilities(p)
     noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(seed), dtype=p.dtype)
@@ -83,7 +85,7 @@ def add_noise(p: Tensor, scale: float, seed: int = 0) -> Tensor:
 
 
 def _probabilities(p: Tensor) -> Tensor:
-    p = torch.as_tensor(p, dtype=torch.float64, device="cpu").detach()
+    p = checks.numbers("p", p).detach()
     checks.require(
         p.ndim == 2 and p.shape[1] >= 2, f"p must have shape (n, m), m >= 2, got {tuple(p.shape)}"
     )

@@ -4,8 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def folder(path: str | Path, name: str = "folder") -> Path:
+    """``path`` as a folder in which files can be made; it is made where it is not there.
+
+    Args:
+        path: where.
+        name: of the argument, for the message.
+
+    Raises:
+        OSError: it is a file, or cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OSError(
+            f"{name} must be a folder that can be written, got {str(path)!r} ({error.strerror}); "
+            "choose another place"
+        ) from None
+    return path
 
 
 @contextlib.contextmanager

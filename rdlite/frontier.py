@@ -113,9 +113,14 @@ def train_frontier(
     checks.whole("seed", seed, low=0)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
-    checks.require(len(alphas) >= 1, "alphas must have at least one number, got none")
+    checks.require(
+        isinstance(alphas, Sequence) and len(alphas) >= 1,
+        f"alphas must have at least one number, in a list, got {alphas!r}",
+    )
+    for name, value in (("targets", targets), ("heldout_targets", heldout_targets)):
+        checks.tensor(name, value)
     objectives = [Objective(alpha, anchor) for alpha in alphas]
-    models, m = len(objectives), targets.shape[-1]
+    models, m = len(objectives), targets.shape[-1] if targets.ndim > 1 else 1
     columns = _columns("points", points)  # (d, n)
     heldout_columns = _columns("heldout_points", heldout_points, len(columns))
     targets = _stack("targets", targets, models, len(points), m)  # (M, m, n)
@@ -196,6 +201,7 @@ def _first_parameters(models: int, d: int, hidden: int, m: int, seed: int) -> li
 
 def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
     """(d, n) float32 from (n, d)."""
+    checks.tensor(name, points)
     good = points.ndim == 2 and len(points) >= 1 and points.shape[1] >= 1
     checks.require(
         good and d in (None, points.shape[1]),

@@ -45,7 +45,7 @@ class History:
         m = len(self.class_names)
         parts = [pd.DataFrame(self.rows)]
         for name in ("risk", "multiplier", "class_weight"):
-            values = getattr(self, f"{name}s").reshape(-1, m).numpy()
+            values = getattr(self, f"{name}s").reshape(len(self), m).numpy()
             parts.append(pd.DataFrame(values, columns=[f"{name}_{k}" for k in range(m)]))
         return pd.concat(parts, axis=1)
 

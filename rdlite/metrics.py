@@ -25,6 +25,8 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
     """
     checks.whole("num_classes", num_classes, low=2)
+    checks.tensor("predictions", predictions)
+    checks.tensor("labels", labels)
     checks.require(
         predictions.shape == labels.shape and labels.ndim == 1 and len(labels) > 0,
         f"predictions and labels must both have shape (n,) with n >= 1, "
@@ -61,12 +63,15 @@ def summary(
     >>> summary(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1]))["average"]
     0.75
     """
+    checks.tensor("logits", logits)
+    checks.tensor("labels", labels)
     checks.require(
         logits.ndim == 2 and labels.shape == logits.shape[:1],
         f"logits must be (n, m) and labels (n,), got {tuple(logits.shape)}, {tuple(labels.shape)}",
     )
     checks.finite("logits", logits)
     checks.whole("bootstrap", bootstrap, low=0)
+    checks.whole("seed", seed, low=0)
     m = logits.shape[1]
     k = (10 if m >= 100 else 1) if k is None else k
     checks.whole("k", k, low=1, high=m)
@@ -147,6 +152,8 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
     >>> class_calibration(torch.tensor([[0.75, 0.25]] * 4), torch.tensor([0, 0, 0, 1]))
     tensor([0., 0.], dtype=torch.float64)
     """
+    checks.tensor("probabilities", probabilities)
+    checks.tensor("labels", labels)
     checks.require(
         probabilities.ndim == 2 and labels.shape == probabilities.shape[:1],
         f"probabilities must be (n, m) and labels (n,), got {tuple(probabilities.shape)} and "
@@ -204,7 +211,7 @@ def hypervolume(points: Tensor) -> float:
 
 
 def _points(points: Tensor) -> Tensor:
-    points = torch.tensor(np.asarray(points).tolist(), dtype=torch.float64)  # read-only memory, too
+    points = checks.numbers("points", points)
     checks.require(
         points.ndim == 2 and points.shape[1] == 2 and len(points) > 0,
         f"points must have shape (n, 2) with n >= 1, got {tuple(points.shape)}",

@@ -20,6 +20,8 @@ from rdlite import checks
 from rdlite.batches import as_input
 
 FLAT_SIZE = 14  # pixels a side that the linear model and the MLP see
+FAMILIES = ("mlp", "cnn", "resnet")
+NAME = rf"linear|({'|'.join(FAMILIES)})-([1-9]\d{{0,4}})"
 
 
 def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) -> nn.Module:
@@ -41,12 +43,7 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     checks.whole("num_classes", num_classes, low=2)
     checks.whole("in_channels", in_channels, low=1)
     checks.whole("seed", seed, low=0)
-    found = re.fullmatch(r"linear|(mlp|cnn|resnet)-([1-9]\d{0,4})", str(name))
-    checks.require(
-        found is not None,
-        "name must be 'linear', 'mlp-W', 'cnn-W' or 'resnet-N' with a number, such as 'cnn-16' or "
-        f"'resnet-20', got {name!r}",
-    )
+    found = check_name("name", name)
     families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch CUDA's too
@@ -55,6 +52,19 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
         if name == "linear":
             return nn.Sequential(_flat_pixels(), nn.Linear(in_channels * FLAT_SIZE**2, num_classes))
         return families[found[1]](int(found[2]), num_classes, in_channels)
+
+
+def check_name(argument: str, name: object) -> re.Match:
+    """``name`` is one that `create` knows, up to a ResNet's depth; its family and its number."""
+    found = re.fullmatch(NAME, str(name))
+    number = next(iter(re.findall(r"[1-9]\d*", str(name))), "16")
+    hint = checks.nearest(name, ["linear", *(f"{family}-{number}" for family in FAMILIES)])
+    checks.require(
+        found is not None,
+        f"{argument} must be 'linear', 'mlp-W', 'cnn-W' or 'resnet-N' with a number, such as "
+        f"'cnn-16' or 'resnet-20', got {name!r}{hint}",
+    )
+    return found
 
 
 def predict(model: nn.Module, images: Tensor, *, batch_size: int = 1024) -> Tensor:
@@ -66,21 +76,52 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 1024) -> Tens
     torch.Size([5, 3])
     """
     checks.whole("batch_size", batch_size, low=1)
-    device = device_of(model)
+    return _predict("model", model, images, batch_size)
+
+
+def _predict(name: str, model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    checks.tensor("images", images)
+    device = device_of(model, name)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             parts = [model(as_input(part.to(device))) for part in images.split(batch_size)]
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except ValueError as error:  # a check within the network, without the stack of its layers
+        raise ValueError(str(error)) from None
+    except RuntimeError as error:  # the layers' own words, without their stack
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} must take images of shape {tuple(images.shape[1:])}, got an error ({reason}); "
+            "was it made for as many channels?"
+        ) from None
     finally:
         for module, was_training in modes:
             module.training = was_training
     return torch.cat(parts)
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters lie."""
-    return next(model.parameters()).device
+def check(name: str, model: nn.Module, images: Tensor, num_classes: int) -> None:
+    """``model`` is a network that turns such images into m logits; the first image is tried."""
+    shape = tuple(_predict(name, model, images[:1], 1).shape)
+    checks.require(
+        len(shape) == 2 and shape[1] == num_classes,
+        f"{name} must give {num_classes} logits, got {', '.join(map(str, shape[1:]))}",
+    )
+
+
+def device_of(model: nn.Module, name: str = "model") -> torch.device:
+    """Where the parameters lie.
+
+    Raises:
+        ValueError: not a network, or one without parameters; ``name`` is the argument's.
+    """
+    checks.instance(name, model, nn.Module, "; see rdlite.models.create")
+    first = next(model.parameters(), None)
+    checks.require(first is not None, f"{name} has no weights, so nothing says on which device")
+    return first.device
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -157,7 +198,8 @@ class CifarResNet(nn.Module):
         super().__init__()
         checks.require(
             depth >= 8 and depth % 6 == 2,
-            f"name must have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...), got {depth}",
+            "name must have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...), "
+            f"got {depth}; did you mean 'resnet-{6 * max(1, round((depth - 2) / 6)) + 2}'?",
         )
         blocks = [BasicBlock(16, 16, 1) for _ in range((depth - 2) // 6)]
         for inputs, outputs in ((16, 32), (32, 64)):

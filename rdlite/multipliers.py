@@ -43,6 +43,7 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
     >>> hedge_step(torch.tensor([0.5, 0.5]), torch.tensor([0.0, math.log(3)]), 1.0)
     tensor([0.2500, 0.7500])
     """
+    checks.floating("multipliers", multipliers)
     checks.require(
         multipliers.ndim == 1, f"multipliers must have shape (m,), got {tuple(multipliers.shape)}"
     )

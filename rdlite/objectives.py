@@ -45,7 +45,9 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
     checks.logits_and_targets(logits, targets)
     if prior is None:
         prior = targets.mean(0)
-    checks.vector("prior", prior, logits.shape[1])
+    else:
+        checks.vector("prior", prior, logits.shape[1])
+        checks.simplex("prior", prior)
     mass_times_loss = -(targets * torch.log_softmax(logits, 1)).mean(0)  # (m,)
     has_mass = prior > 0
     risks = mass_times_loss / prior.where(has_mass, torch.ones_like(prior))
@@ -135,8 +137,8 @@ class Objective:
             checks.choice("anchor", self.anchor, ["standard", "balanced"])
             return
         try:
-            weights = torch.as_tensor(self.anchor, dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError):
+            weights = checks.numbers("anchor", self.anchor)
+        except ValueError:
             weights = torch.empty(0)
         checks.require(
             weights.ndim == 1 and len(weights) >= 2,
@@ -185,6 +187,7 @@ class Objective:
         """
         prior = _as_prior(prior)
         if self.anchor == "standard":
+            checks.counts("prior", prior)
             return prior / prior.sum()
         if self.anchor == "balanced":
             return torch.full_like(prior, 1 / len(prior))
@@ -203,7 +206,7 @@ class Objective:
         >>> Objective(alpha=0.5).risk_weights(torch.tensor([0.0, 1.0]), torch.tensor([0.9, 0.1]))
         tensor([0.2500, 0.7500])
         """
-        checks.vector("multipliers", multipliers, len(prior))
+        checks.vector("multipliers", multipliers, len(_as_prior(prior)))
         checks.simplex("multipliers", multipliers)
         return (1 - self.alpha) * self.anchor_weights(prior) + self.alpha * multipliers
 
@@ -226,6 +229,10 @@ class Objective:
         prior = _as_prior(prior)
         checks.positive("prior", prior)
         weights = self.risk_weights(multipliers, prior) / prior
+        if prior.is_cpu and not bool(torch.isfinite(weights.sum())):
+            raise ValueError(
+                f"prior must be large enough to divide by, got {float(prior.min()):.1g}"
+            )
         return (weights / weights.mean()).clamp_min(SMALLEST_WEIGHT)
 
     def value(self, risks: Tensor, prior: Tensor) -> float:
@@ -237,13 +244,14 @@ class Objective:
         >>> ROBUST.value(torch.tensor([1.0, 3.0]), torch.tensor([0.9, 0.1]))
         3.0
         """
-        checks.vector("risks", risks, len(prior))
+        checks.vector("risks", risks, len(_as_prior(prior)))
         checks.finite("risks", risks)
         anchored = float((self.anchor_weights(prior) * risks).sum())
         return (1 - self.alpha) * anchored + self.alpha * float(risks.max())
 
 
 def _as_prior(prior: Tensor) -> Tensor:
+    checks.tensor("prior", prior)
     checks.require(prior.ndim == 1, f"prior must have shape (m,), got {tuple(prior.shape)}")
     return prior if prior.is_floating_point() else prior.double()
 

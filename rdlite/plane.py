@@ -37,7 +37,7 @@ class GaussianMixture:
     prior: Tensor
 
     def __post_init__(self) -> None:
-        means, scale, prior = float64(self.means), float64(self.scale), float64(self.prior)
+        means, scale, prior = (float64(n, getattr(self, n)) for n in ("means", "scale", "prior"))
         checks.require(
             means.ndim == 2 and means.shape[0] >= 2 and means.shape[1] == 2,
             f"means must have shape (m, 2) with m >= 2 classes, got {tuple(means.shape)}",
@@ -46,6 +46,7 @@ class GaussianMixture:
         for name, values in (("scale", scale), ("prior", prior)):
             checks.vector(name, values, len(means))
             checks.positive(name, values)
+        checks.positive("scale squared", scale.square())
         checks.simplex("prior", prior)
         object.__setattr__(self, "means", means)
         object.__setattr__(self, "scale", scale)
@@ -65,7 +66,7 @@ class GaussianMixture:
         """
         checks.number("imbalance", imbalance, low=1)
         checks.number("scale", scale, low=0, above=True)
-        prior = float64([imbalance, math.sqrt(imbalance), 1.0])
+        prior = float64("prior", [imbalance, math.sqrt(imbalance), 1.0])
         means = [[-1.4, 0.0], [1.4, 0.0], [0.0, 1.0]]
         return cls(means, [scale] * 3, prior / prior.sum())
 
@@ -137,12 +138,13 @@ class GaussianMixture:
 
     def _log_joint(self, points: Tensor) -> Tensor:
         """(n, m): log of prior times normal density."""
-        points = float64(points)
+        points = float64("points", points)
         checks.require(
             points.ndim == 2 and points.shape[1] == 2,
             f"points must have shape (n, 2), got {tuple(points.shape)}",
         )
         checks.finite("points", points)
         squared = (points[:, None] - self.means).square().sum(2)  # (n, m)
+        checks.finite("points, as squared distances from the means,", squared)
         variance = self.scale.square()
         return self.prior.log() - squared / (2 * variance) - (2 * math.pi * variance).log()

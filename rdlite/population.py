@@ -46,7 +46,7 @@ class Population:
     eta: Tensor
 
     def __post_init__(self) -> None:
-        weights, eta = float64(self.weights), float64(self.eta)
+        weights, eta = float64("weights", self.weights), float64("eta", self.eta)
         checks.require(
             eta.ndim == 2 and eta.shape[0] >= 1 and eta.shape[1] >= 2,
             f"eta must have shape (n, m) with n >= 1 and m >= 2, got {tuple(eta.shape)}",
@@ -139,7 +139,7 @@ class Population:
         >>> Population([1.0], [[0.75, 0.25]]).bayes(torch.tensor([1.0, 3.0])).exp()
         tensor([[0.5000, 0.5000]], dtype=torch.float64)
         """
-        weights = float64(class_weights)
+        weights = float64("class_weights", class_weights)
         checks.vector("class_weights", weights, self.eta.shape[1])
         checks.positive("class_weights", weights)
         floor = self._floor(loss_bound)
@@ -233,7 +233,7 @@ class Population:
 
     def _rows(self, name: str, rows: Tensor) -> Tensor:
         """Checked, float64, rescaled to row sums of 1; every class has mass."""
-        rows = float64(rows)
+        rows = float64(name, rows)
         checks.row_stochastic(name, rows, self.eta.shape[1], len(self.weights))
         rows = rows / rows.sum(1, keepdim=True)
         mass = self.weights @ rows
@@ -251,7 +251,7 @@ class Population:
         return self.weights[:, None] * p / (self.weights @ p)
 
     def _losses(self, scorer: Tensor) -> Tensor:
-        scorer = float64(scorer)
+        scorer = float64("scorer", scorer)
         checks.require(
             scorer.shape == self.eta.shape,
             f"scorer must have shape {tuple(self.eta.shape)}, got {tuple(scorer.shape)}",
@@ -265,6 +265,6 @@ class Population:
         return math.exp(-loss_bound)
 
 
-def float64(values: Tensor) -> Tensor:
-    """A float64 copy on the CPU, without history."""
-    return torch.as_tensor(values, dtype=torch.float64, device="cpu").detach().clone()
+def float64(name: str, values: Tensor) -> Tensor:
+    """A float64 copy on the CPU, without history; ValueError with the name if it is no numbers."""
+    return checks.numbers(name, values).detach().clone()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rdlite import files
+from rdlite import checks, files
 from rdlite.claims import areas, domination, judge
 from rdlite.comparison import METHOD, OURS, SETTING, Comparison, Estimate, points
 from rdlite.results import Results
@@ -127,8 +127,8 @@ def write(results: Results, out: str | Path) -> list[Path]:
         ValueError: methods that were not trained with the same seeds.
         OSError: the folder cannot be written.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    checks.instance("results", results, Results, "; see rdlite.results.read")
+    out = files.folder(out, "out")
     tasks = [Comparison(study) for study in results.tasks()]
     figures = [
         _figure(task, out / f"frontier-{task.study.spec.imbalance:g}-{task.study.spec.head}.png")

@@ -14,6 +14,7 @@ import torch
 import rdlite
 from rdlite import checks, files
 from rdlite.specs import NO_TEACHER, GridSpec
+from rdlite.studies import CELL
 
 SHIPPED = Path(__file__).parents[1] / "data" / "results"
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
@@ -73,9 +74,14 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
         table: see `rdlite.studies.frame`.
 
     Raises:
+        ValueError: a table of something else.
         OSError: the folder cannot be written.
     """
-    folder, text = Path(folder), Path(spec_file).read_text(encoding="utf-8")
+    checks.require(
+        {*VECTORS, "seconds"} <= set(table.columns),
+        f"table must be one of rdlite.studies.frame, got the columns {list(table.columns)}",
+    )
+    folder, text = files.folder(folder), Path(spec_file).read_text(encoding="utf-8")
     splits = [one.runs()[0].splits() for one in GridSpec.from_file(spec_file).by_task()]
     about = {
         "class_names": splits[0].class_names,
@@ -89,7 +95,6 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
         values = np.array(table[column].tolist())
         wide = wide.join(pd.DataFrame(values).add_prefix(f"{name}_").set_index(table.index))
     wide["seconds"] = table.seconds.round(1)
-    folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "spec.toml": text,
         "about.json": json.dumps(about, indent=1) + "\n",
@@ -106,22 +111,42 @@ def read(folder: str | Path) -> Results:
 
     Raises:
         OSError: there is no such study.
+        ValueError: a file of it is not one that `write` wrote; the message says which.
     """
-    folder = Path(folder)
-    if not folder.exists() and (SHIPPED / folder).exists():
-        folder = SHIPPED / folder
-    text = {"teacher": str, "student": str}  # "none" is a teacher, "0.5" a student
-    missing = {name: [""] for name in ("teacher_worst", "teacher_calibration")}  # without a teacher
-    how = {"dtype": text, "keep_default_na": False, "na_values": missing}
-    wide = pd.read_csv(folder / "runs.csv", **how)
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    m = len(about["class_names"])
-    table = wide[[name for name in wide if not name.startswith(tuple(VECTORS.values()))]].copy()
-    for column, name in VECTORS.items():
-        table[column] = wide[[f"{name}_{k}" for k in range(m)]].to_numpy().tolist()
+    shipped = sorted(file.parent.name for file in SHIPPED.glob("*/runs.csv"))
+    name = str(folder)
+    folder = SHIPPED / name if name in shipped and not Path(name).exists() else Path(name)
+    if not (folder / "runs.csv").is_file():
+        raise FileNotFoundError(
+            f"a study must be a folder with runs.csv, or one of {', '.join(shipped)}, got {name!r}"
+            f"{checks.nearest(name, shipped)}"
+        )
+    about = folder / "about.json"
+    try:
+        known = json.loads(about.read_text(encoding="utf-8"))
+        names, counts = known["class_names"], known["class_counts"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{about} must name class_names and class_counts; is it cut short?"
+        ) from None
     return Results(
         spec=GridSpec.from_file(folder / "spec.toml"),
-        table=table,
-        class_names=tuple(about["class_names"]),
-        task_counts=tuple(map(tuple, about["class_counts"])),
+        table=_table(folder / "runs.csv", len(names)),
+        class_names=tuple(names),
+        task_counts=tuple(map(tuple, counts)),
     )
+
+
+def _table(file: Path, m: int) -> pd.DataFrame:
+    text = {"teacher": str, "student": str}  # "none" is a teacher, "0.5" a student
+    missing = {name: [""] for name in ("teacher_worst", "teacher_calibration")}  # without a teacher
+    try:
+        wide = pd.read_csv(file, dtype=text, keep_default_na=False, na_values=missing)
+        table = wide[[name for name in wide if not name.startswith(tuple(VECTORS.values()))]].copy()
+        for column, name in VECTORS.items():
+            table[column] = wide[[f"{name}_{k}" for k in range(m)]].to_numpy().tolist()
+        table[[*CELL, "seed", "average", "worst"]]
+    except (ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{file} is not a table of rdlite of {m} classes ({reason})") from None
+    return table

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
 import rdlite
-from rdlite import baselines, data, files, models, parallel
-from rdlite.distillation import distill, predict
+from rdlite import baselines, checks, data, files, models, parallel
+from rdlite.data import protocol
+from rdlite.distillation import TEACHER_VIEWS, distill, predict
 from rdlite.metrics import class_calibration, summary
 from rdlite.objectives import STANDARD, Objective, class_risks
 from rdlite.training import History, TrainConfig, fit
@@ -40,6 +42,9 @@ class Run:
         heldout_labels, teacher_view, temperature, mix: see `rdlite.distillation.distill`; they
             matter only with a teacher.
         config: how to train.
+
+    Raises:
+        ValueError: an unknown name, a value out of range, a method that needs a teacher.
 
     >>> Run(network="cnn-4").key == Run(network="cnn-4").key != Run(network="cnn-5").key
     True
@@ -61,10 +66,31 @@ class Run:
     mix: float = 1.0
     config: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        checks.choice("dataset", self.dataset, data.SOURCES)
+        task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout", "seed")}
+        protocol.check(**task)
+        models.check_name("network", self.network)
+        checks.choice("method", self.method, ["fit", *baselines.NAMES])
+        checks.instance("objective", self.objective, Objective, "; see Objective.named")
+        checks.instance("config", self.config, TrainConfig)
+        if self.teacher is not None:
+            checks.instance("teacher", self.teacher, Run)
+        known = baselines.ON_LABELS if self.teacher is None else baselines.WITH_A_TEACHER
+        checks.require(
+            self.method == "fit" or self.method in known,
+            f"teacher must be {'a Run' if self.teacher is None else 'None'} for the method "
+            f"{self.method!r}, got {'None' if self.teacher is None else self.teacher.label!r}",
+        )
+        checks.choice("heldout_labels", self.heldout_labels, ["teacher", "one-hot"])
+        checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
+        checks.number("temperature", self.temperature, low=0, above=True)
+        checks.number("mix", self.mix, low=0, high=1)
+
     @property
     def key(self) -> str:
         """A hash of what differs from the defaults, and of rdlite's version: its files' name."""
-        text = json.dumps([self.about, rdlite.__version__], sort_keys=True)
+        text = json.dumps([self.about, rdlite.__version__], sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @property
@@ -159,6 +185,11 @@ class Run:
         }
 
 
+def _plain(number: object) -> object:
+    """A number of NumPy as one of Python, for JSON."""
+    return number.item()
+
+
 def _described(value: object) -> object:
     """A dataclass as a dict of the fields that are not at their default, for JSON.
 
@@ -195,13 +226,23 @@ class Store:
     """
 
     def __init__(self, folder: str | Path, device: str = "cpu") -> None:
-        self.folder, self.device = Path(folder), device
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.device = files.folder(folder, "store"), device
 
     def result(self, run: Run) -> dict | None:
-        """What `Run.measure` said, and the seconds it took; None if it is not finished."""
+        """What `Run.measure` said, and the seconds it took; None if it is not finished.
+
+        Raises:
+            ValueError: the card is damaged.
+        """
         file = self.card(run)
-        return json.loads(file.read_text())["result"] if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))["result"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{file} is not a card of rdlite; delete it to train this run again"
+            ) from None
 
     def card(self, run: Run) -> Path:
         """Where the description and the numbers of ``run`` are, or will be."""
@@ -215,7 +256,13 @@ class Store:
         """The trained network of ``run``, trained now if it has to be."""
         self.finish(run, weights=True)
         net = run.create(self.device)
-        load_model(net, self.weights(run), device=self.device)
+        try:
+            load_model(net, self.weights(run), device=self.device)
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.weights(run)} does not hold the weights of {run.label!r} "
+                f"({str(error).splitlines()[0]}); delete it to train this run again"
+            ) from None
         return net
 
     def finish(
@@ -261,7 +308,7 @@ class Store:
                 "result": result,
             }
             with files.whole(self.card(run)) as file:
-                file.write_text(json.dumps(card, indent=1))
+                file.write_text(json.dumps(card, indent=1, default=_plain), encoding="utf-8")
         parallel.wait()
 
     def done(self, run: Run, weights: bool = False) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 
-from rdlite import baselines, checks
+from rdlite import baselines, checks, data, models
+from rdlite.data import protocol
 from rdlite.distillation import TEACHER_VIEWS
 from rdlite.objectives import NAMED, Objective
 from rdlite.runs import Run
@@ -70,6 +71,11 @@ class GridSpec:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        checks.choice("dataset", self.dataset, data.SOURCES)
+        task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout")}
+        protocol.check(**task, seed=0)
+        checks.number("mix", self.mix, low=0, high=1)
+        checks.instance("config", self.config, TrainConfig)
         lists = {
             "networks": None,
             "teachers": (NO_TEACHER, *NAMED),
@@ -96,6 +102,8 @@ class GridSpec:
             all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in self.networks),
             f"networks must be pairs (teacher's, student's), got {self.networks!r}",
         )
+        for name in (name for pair in self.networks for name in pair):
+            models.check_name("networks", name)
         checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
         for seed in self.seeds:
             checks.whole("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
@@ -136,6 +144,10 @@ class GridSpec:
         """
         try:
             keys = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise OSError(
+                f"path must be a TOML file, got {str(path)!r} ({error.strerror})"
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a TOML file: {error}") from None
         config = keys.pop("config", {})
@@ -225,7 +237,9 @@ def recipe(name: str | Path) -> Path:
     file = Path(name) if Path(name).is_file() else shipped.get(str(name))
     known = ", ".join(sorted(shipped))
     checks.require(
-        file is not None, f"a recipe must be a TOML file or one of {known}, got {str(name)!r}"
+        file is not None,
+        f"a recipe must be a TOML file or one of {known}, got {str(name)!r}"
+        f"{checks.nearest(name, shipped)}",
     )
     return file
 

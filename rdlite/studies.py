@@ -15,7 +15,7 @@ import joblib
 import pandas as pd
 import torch
 
-from rdlite import checks, parallel
+from rdlite import checks, files, parallel
 from rdlite.checkpoints import Checkpoint
 from rdlite.runs import Run, Store
 from rdlite.specs import NO_TEACHER, GridSpec
@@ -78,6 +78,15 @@ def run_grid(
     """
     from tqdm.auto import tqdm
 
+    checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
+    checks.require(
+        executor is None
+        or isinstance(executor, (joblib.Parallel, str))
+        or hasattr(executor, "submit"),
+        f"executor must be a joblib.Parallel, a Dask client or its address, got {executor!r}",
+    )
+    if store is not None:
+        files.folder(store, "store")
     runs = spec.runs()
     teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
     for run in {run.network: run for run in runs + teachers}.values():
@@ -137,6 +146,7 @@ def train(
         ValueError: a run was stopped and ``resume`` is not given, or it was another run.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
+    checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
     runs, kept = spec.runs(), Store(store, spec.device)
     progress = progress and parallel.rank() == 0
     how = {"path": kept.folder / "checkpoint.pt", "every": every, "resume": resume}

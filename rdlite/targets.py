@@ -36,14 +36,17 @@ def target_function(train: Split, targets: Targets | None, mix: float | Tensor) 
         checks.row_stochastic("targets", targets, m, len(train))
         mixed = share_of * targets.to(one_hot.device) + (1 - share_of) * one_hot
         return lambda index, view: mixed[index]
+    if not callable(targets):
+        checks.tensor("targets", targets)
 
     def rows(index: Tensor, view: Tensor) -> Tensor:
         share, p = share_of[index], targets(view)
-        checks.require(
-            p.shape == (len(index), m),
-            f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
-            f"got {tuple(p.shape)}",
-        )
+        if not (isinstance(p, Tensor) and p.shape == (len(index), m)):
+            checks.tensor("targets", p)
+            raise ValueError(
+                f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
+                f"got {tuple(p.shape)}"
+            )
         return share * p + (1 - share) * one_hot[index]
 
     return rows
@@ -59,7 +62,7 @@ def teacher_shares(mix: float | Tensor, labels: Tensor, num_classes: int) -> Ten
     tensor([[1.0000],
             [0.5000]], dtype=torch.float64)
     """
-    shares = torch.as_tensor(mix, dtype=torch.float64, device=labels.device)
+    shares = checks.numbers("mix", mix).to(labels.device)
     checks.require(
         shares.shape in ((), (num_classes,)) and bool(((shares >= 0) & (shares <= 1)).all()),
         f"mix must be a number in [0, 1], or {num_classes} of them, got {mix}",

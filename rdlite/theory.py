@@ -74,6 +74,7 @@ def hedge_curve(
     0.0
     """
     checks.whole("rounds", rounds, low=1)
+    checks.instance("population", population, Population)
     best, _ = population.solve(objective, targets, loss_bound=loss_bound)
     game = population.game(objective, targets, loss_bound=loss_bound)
     m = len(game.prior)

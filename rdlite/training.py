@@ -13,13 +13,13 @@ from dataclasses import asdict
 
 from torch import Tensor, nn
 
-from rdlite import checks, multipliers
+from rdlite import checks, files, multipliers
 from rdlite.checkpoints import Checkpoint, Keeper
 from rdlite.config import TrainConfig
 from rdlite.data import Split
 from rdlite.history import History
 from rdlite.metrics import summary
-from rdlite.models import AveragedScorer, device_of
+from rdlite.models import AveragedScorer, check, device_of
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
 from rdlite.sgd import Loss, Sgd
 from rdlite.targets import Targets, marginal, target_function
@@ -72,6 +72,7 @@ def fit(
     """
     device = device_of(model)
     train, heldout = _with_every_class("train", train), _with_every_class("heldout", heldout)
+    _check(model, train, objective, heldout, config, loss, checkpoint)
     train, heldout = train.to(device), heldout.to(device)
     if heldout_targets is None:
         heldout_targets = heldout.one_hot()
@@ -130,6 +131,43 @@ def fit(
     return history
 
 
+def _check(
+    model: nn.Module,
+    train: Split,
+    objective: Objective,
+    heldout: Split,
+    config: TrainConfig,
+    loss: Loss | None,
+    checkpoint: Checkpoint | None,
+) -> None:
+    """What would else come to light in the middle of the training."""
+    hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
+    checks.instance("objective", objective, Objective, hint)
+    checks.instance("config", config, TrainConfig)
+    checks.require(
+        loss is None or callable(loss),
+        f"loss must be a function, got {loss!r}; a name belongs into config.loss",
+    )
+    if checkpoint is not None:
+        checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
+        files.folder(checkpoint.path.parent, "checkpoint's folder")
+    checks.require(
+        heldout.num_classes == train.num_classes,
+        f"heldout must have the {train.num_classes} classes of train, got {heldout.num_classes}",
+    )
+    shapes = [tuple(split.images.shape[1:]) for split in (train, heldout)]
+    checks.require(
+        shapes[0] == shapes[1],
+        f"heldout must have images of the shape of train's, {shapes[0]}, got {shapes[1]}",
+    )
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    checks.require(
+        config.batch_size >= 2 or not normed,
+        "batch_size must be at least 2 for a network with batch norm, got 1",
+    )
+    check("model", model, train.images, train.num_classes)
+
+
 def _averaged(model: nn.Module, snapshots: list[dict]) -> AveragedScorer:
     scorers = [copy.deepcopy(model).eval() for _ in snapshots]
     for scorer, weights in zip(scorers, snapshots, strict=True):
@@ -138,6 +176,7 @@ def _averaged(model: nn.Module, snapshots: list[dict]) -> AveragedScorer:
 
 
 def _with_every_class(name: str, split: Split) -> Split:
+    checks.instance(name, split, Split, f"; use splits.{name}")
     counts = split.class_counts
     missing = (counts == 0).nonzero().flatten().tolist()
     checks.require(

@@ -55,6 +55,7 @@ def from_arrays(
     ([16, 1, 1], [4, 2, 2])
     """
     protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    _check_names(class_names)
     images, test_images = _pixels("images", images), _pixels("test_images", test_images)
     labels = _labels("labels", labels, len(images))
     test_labels = _labels("test_labels", test_labels, len(test_images))
@@ -115,6 +116,10 @@ def from_folder(
     """
     protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
     checks.whole("size", size, low=4)
+    checks.require(
+        isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"
+    )
+    _check_names(class_names)
     checks.require(in_channels in (1, 3), f"in_channels must be 1 or 3, got {in_channels!r}")
     train_folder, test_folder = Path(path) / "train", Path(path) / "test"
     found, found_in_test = _classes(train_folder), _classes(test_folder)
@@ -142,12 +147,27 @@ def from_folder(
     )
 
 
-def _array(values: np.ndarray | Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _check_names(class_names: Sequence[str] | None) -> None:
+    checks.require(
+        not isinstance(class_names, str),
+        f"class_names must be a list of names, got {class_names!r}",
+    )
+
+
+def _array(name: str, values: np.ndarray | Tensor) -> np.ndarray:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array of one shape, got {checks.shown(values)}; do the images "
+            "differ in size?"
+        ) from None
 
 
 def _pixels(name: str, values: np.ndarray | Tensor) -> Tensor:
-    array = _array(values)
+    array = _array(name, values)
     hint = ""
     if array.ndim == 3:
         hint = f"; for grey images use {name}[:, None]"
@@ -165,7 +185,7 @@ def _pixels(name: str, values: np.ndarray | Tensor) -> Tensor:
 
 
 def _labels(name: str, values: np.ndarray | Tensor, n: int) -> Tensor:
-    array = _array(values)
+    array = _array(name, values)
     checks.require(
         array.shape == (n,) and array.dtype.kind in "iu",
         f"{name} must be whole numbers of shape ({n},), one for each image, "

@@ -29,6 +29,8 @@ class Split:
 
     def __post_init__(self) -> None:
         images, labels, m = self.images, self.labels, len(self.class_names)
+        checks.tensor("images", images)
+        checks.tensor("labels", labels)
         checks.require(
             images.ndim == 4 and images.dtype == torch.uint8,
             f"images must be uint8 of shape (n, c, h, w), got {images.dtype} {tuple(images.shape)}",
@@ -63,7 +65,8 @@ class Split:
         return torch.nn.functional.one_hot(self.labels, self.num_classes).float()
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split on ``device``."""
+        """The same split on ``device``; ValueError if this machine has none of that name."""
+        checks.device("device", device)
         return Split(self.images.to(device), self.labels.to(device), self.class_names)
 
 

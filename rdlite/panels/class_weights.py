@@ -76,10 +76,10 @@ class ClassWeightPanel(Panel):
         *,
         regions: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> None:
-        self.logits = torch.as_tensor(logits).detach().cpu().double().clone()
+        self.logits = checks.numbers("logits", logits).detach().clone()
         self.labels = torch.as_tensor(labels).detach().cpu().clone()
         self.class_names, self.regions = [str(name) for name in class_names], regions
-        counts = torch.as_tensor(class_counts, dtype=torch.float64)
+        counts = checks.numbers("class_counts", class_counts)
         m = len(self.class_names)
         checks.whole("the number of class_names", m, low=2, high=20)
         checks.require(
@@ -96,7 +96,7 @@ class ClassWeightPanel(Panel):
         checks.require(not np.isnan(before).any(), "labels must have an image of every class")
         presets = {"uniform": torch.ones(m), "inverse prior": 1 / counts}
         if learned is not None:
-            presets["learned"] = torch.as_tensor(learned, dtype=torch.float64)
+            presets["learned"] = checks.numbers("learned", learned)
             checks.vector("learned", presets["learned"], m)
             checks.positive("learned", presets["learned"])
         for k, name in enumerate(self.class_names):

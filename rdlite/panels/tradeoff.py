@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
@@ -76,7 +77,8 @@ class TradeoffPanel(Panel):
     """
 
     def __init__(self, study: str | results.Results = "tradeoff") -> None:
-        self.study = results.read(study) if isinstance(study, str) else study
+        self.study = results.read(study) if isinstance(study, (str, Path)) else study
+        checks.instance("study", self.study, results.Results, "; see rdlite.results.read")
         spec, runs = self.study.spec, self.study.table
         runs = runs[runs.method == "fit"]
         for name in ("imbalance", "head", "temperature", "learning_rate"):
