@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint unit nbval notebooks lab clean help
+.PHONY: demo test lint unit nbval notebooks lab audit clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
@@ -29,8 +29,12 @@ nbval: $(READY)  ## run every notebook and compare each output with the stored o
 notebooks: $(READY)  ## make the student and solution copies from notebooks/source
 	$(BIN)/python notebooks/build.py
 
-lab: $(READY)  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(READY)  ## open JupyterLab on the notebooks; it listens on this machine alone, with a token
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 $(ARGS) notebooks
+
+audit: $(READY)  ## ask for known weaknesses of the installed packages (needs the network)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[audit]'
+	$(BIN)/python tests/audit.py
 
 clean:  ## remove what was made, but not .venv
 	rm -rf out build *.egg-info .pytest_cache .ruff_cache .hypothesis

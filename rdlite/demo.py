@@ -114,7 +114,7 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
         ax = plots.class_bars(pair, splits.class_names, splits.train.class_counts.tolist())
         before, after = (runs.mean(0) for runs in pair.values())
         k = int(before.argmin())
-        name = splits.class_names[k]
+        name = plots.plain(splits.class_names[k])
         title = f"{name}: {before[k]:.0%} recognised, {after[k]:.0%} by the robust student"
         ax.set_title(title, loc="left", pad=26)
         files.append(out / "classes.png")

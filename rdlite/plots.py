@@ -23,6 +23,15 @@ TEACHER_WORDS = {name: f"{name} teacher" for name in TEACHER_COLOURS} | {"none":
 STUDENT_MARKERS = {"standard": "o", "balanced": "s", "robust": "^"}
 
 
+def plain(name: object) -> str:
+    """A name for a figure: a dollar in it does not start a formula.
+
+    >>> plain("$5")
+    '\\\\$5'
+    """
+    return str(name).replace("$", r"\$")
+
+
 def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Average against worst-class accuracy, one marker a cell of the grid.
 
@@ -126,12 +135,12 @@ def class_bars(
             color=colour,
             edgecolor="white",
             hatch=hatch,
-            label=f"{name}: average {mean.mean():.2f}, worst {mean[worst]:.2f}",
+            label=f"{plain(name)}: average {mean.mean():.2f}, worst {mean[worst]:.2f}",
             error_kw={"elinewidth": 0.8},
         )
         above = mean[worst] + (0 if error is None else error[worst]) + 0.02
         ax.text(x[worst], above, "★", ha="center", color=colour, fontsize=11)
-    labels = list(class_names)
+    labels = [plain(name) for name in class_names]
     if class_counts is not None:
         labels = [f"{c}\n{int(n):,}" for c, n in zip(labels, class_counts, strict=True)]
         ax.set_xlabel("class and its number of training images")
@@ -158,7 +167,7 @@ def class_curves(
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, values.shape[1]))
     for k, name in enumerate(class_names):
         rounds = np.arange(1, len(values) + 1)
-        ax.plot(rounds, values[:, k], styles[k % 4], color=colours[k], label=name)
+        ax.plot(rounds, values[:, k], styles[k % 4], color=colours[k], label=plain(name))
     ax.set(xlabel="round", ylabel=ylabel, xlim=(1, max(2, len(values))))
     ax.legend(fontsize=8, ncols=2, frameon=False)
     return ax

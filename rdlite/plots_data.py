@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from rdlite.data import Split
-from rdlite.plots import BLUE, GREEN, GREY, ORANGE
+from rdlite.plots import BLUE, GREEN, GREY, ORANGE, plain
 
 HATCHES = ("", "//", "..", "xx")
 COLOURS = (GREY, BLUE, ORANGE, GREEN)
@@ -32,7 +32,7 @@ def examples(split: Split, per_class: int = 10, ax: Axes | None = None) -> Axes:
             canvas[y * height : (y + 1) * height, i * width : (i + 1) * width] = 255 - mean
     ax.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     counts = split.class_counts.tolist()
-    names = [f"{name} ({n:,})" for name, n in zip(split.class_names, counts, strict=True)]
+    names = [f"{plain(name)} ({n:,})" for name, n in zip(split.class_names, counts, strict=True)]
     ax.set_yticks((np.arange(split.num_classes) + 0.5) * height - 0.5, names)
     ax.set_xticks([])
     ax.tick_params(length=0)
@@ -78,7 +78,7 @@ def predictions_of_class(
         shares[name] = torch.bincount(said, minlength=len(class_names)) / len(said)
     ax = shares_of_classes(shares, class_names, ax)
     ax.get_xticklabels()[y].set_weight("bold")
-    ax.set_ylabel(f"share of the images of {class_names[y]}")
+    ax.set_ylabel(f"share of the images of {plain(class_names[y])}")
     ax.set_xlabel("predicted class (bold: the right one)")
     return ax
 
@@ -100,7 +100,7 @@ def shares_of_classes(
             edgecolor="white",
             label=name,
         )
-    ax.set_xticks(positions, class_names, fontsize=8)
+    ax.set_xticks(positions, map(plain, class_names), fontsize=8)
     ax.set(ylim=(0, 1), ylabel="probability")
     ax.legend(frameon=False, fontsize=8)
     return ax

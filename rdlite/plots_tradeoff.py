@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, cell_statistics
+from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, cell_statistics, plain
 
 STYLES = ((GREY, ":D"), (BLUE, "-o"), (GREEN, "-.^"), (ORANGE, "--s"), (PURPLE, "-v"))
 
@@ -87,7 +87,7 @@ def estimates(
         low, high = np.quantile(values, [0.05, 0.95], axis=0)
         ax.vlines(at, low, high, color=colour, linewidth=2)
         ax.plot(at, values.mean(0), style[-1], color=colour, label=name)
-    names = [f"{name}\n{int(n):,}" for name, n in zip(class_names, counts, strict=True)]
+    names = [f"{plain(name)}\n{int(n):,}" for name, n in zip(class_names, counts, strict=True)]
     ax.set_xticks(x, names, fontsize=8)
     ax.set(ylabel="class risk (nats)", xlabel="class and its number of held-out images")
     ax.set_ylim(bottom=0)

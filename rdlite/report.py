@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -209,7 +210,9 @@ def _markdown(parts: list[Part]) -> str:
 
 
 def _escaped(text: object) -> str:
-    return str(text).strip().replace("<", "&lt;")
+    """One line of Markdown that shows ``text`` as it is: no tag, no link, no emphasis."""
+    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\`*_]|\](?=\()", r"\\\g<0>", line)
 
 
 def _html(parts: list[Part]) -> str:

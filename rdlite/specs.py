@@ -208,14 +208,14 @@ class GridSpec:
         config = replace(self.config, seed=seed + STUDENT_SEED, learning_rate=rate)
         task = {name: getattr(self, name) for name in ("dataset", "imbalance", "head", "heldout")}
         task |= {"size": self.size, "seed": seed}
-        goal = {"method": method, "objective": Objective.named(student)}
-        learner = Run(**task, network=small, config=config, **goal)
+        learner = Run(**task, network=small, config=config, objective=Objective.named(student))
         if teacher == NO_TEACHER:
-            return learner
+            return replace(learner, method=method)
         config = replace(self.config, seed=seed)
         tutor = Run(**task, network=big, objective=Objective.named(teacher), config=config)
         return replace(
             learner,
+            method=method,
             teacher=tutor,
             heldout_labels=heldout_labels,
             teacher_view=self.teacher_view,

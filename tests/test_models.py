@@ -166,7 +166,21 @@ def test_resnet_stages_halve_the_image_and_double_the_channels():
 def test_create_names_an_unknown_network(name):
     with pytest.raises(ValueError, match=r"name must be 'linear', .* got ") as error:
         create(name, num_classes=10)
-    assert str(error.value).endswith(f"got {name!r}")
+    assert f"got {name!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet20", "resnet-20"),
+        ("ResNet-20", "resnet-20"),
+        ("cnn--4", "cnn-4"),
+        ("lin", "linear"),
+    ],
+)
+def test_create_suggests_the_nearest_network(name, near):
+    with pytest.raises(ValueError, match=f"did you mean '{near}'"):
+        create(name, num_classes=10)
 
 
 @pytest.mark.parametrize("depth", [2, 16, 21, 34, 51])

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from rdlite import plots
 from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 PLANE_CLASSES = ("left", "right", "top")  # of `GaussianMixture.three_classes`
@@ -152,4 +153,4 @@ def plain(name: str, longest: int = 14) -> str:
     ('a very long c…', '\\\\$5')
     """
     short = name if len(name) <= longest else name[: longest - 1] + "…"
-    return short.replace("$", r"\$")
+    return plots.plain(short)
