@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,16 +32,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     """The parsed arguments; of a misspelt command or option the message suggests the nearest."""
-    from rdlite import checks
-
     parser, commands = _parser()
-    if arguments and not arguments[0].startswith("-"):
-        checks.choice("COMMAND", arguments[0], commands)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        known = ", ".join(map(repr, commands))
+        near = _nearest(arguments[0], commands)
+        parser.error(f"COMMAND must be one of {known}, got {arguments[0]!r}{near}")
     options, unknown = parser.parse_known_args(arguments)
-    for one in unknown:
+    if unknown:
         known = re.findall(r"--[a-z-]+", commands[arguments[0]].format_help())
-        parser.error(f"unrecognized argument: {one}{checks.nearest(one, known)}")
+        parser.error(f"unrecognized argument: {unknown[0]}{_nearest(unknown[0], known)}")
     return options
+
+
+def _nearest(value: str, known: Iterable[str]) -> str:
+    from rdlite import checks  # imports torch, which --help should not wait for
+
+    return checks.nearest(value, known)
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

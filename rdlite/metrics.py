@@ -50,8 +50,8 @@ def summary(
         k: how many worst classes ``worst_k`` averages; by default 10 where m >= 100, else 1.
         bootstrap: resamples for the 95 % intervals; 0 gives none. Test images are resampled within
             each class, which for a class of n images is a binomial draw. The interval of the worst
-            class seldom lies above it; where several classes are about equal it lies below more
-            often than 95 % would let it, see `smallest_of_equals`.
+            class covers it where one class stands apart and seldom lies above it; where several
+            classes are about equal it nearly always lies below, see `smallest_of_equals`.
         seed: of the resampling.
 
     Returns:

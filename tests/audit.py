@@ -17,7 +17,11 @@ COMMAND = [
 
 
 def verdict(output: str, errors: str) -> tuple[int, list[str]]:
-    """The exit code and the lines to print, from what pip-audit wrote."""
+    """The exit code and the lines to print, from what pip-audit wrote.
+
+    It also says that nothing is known where it could ask about no package at all; that is told
+    apart here.
+    """
     try:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -29,11 +33,14 @@ def verdict(output: str, errors: str) -> tuple[int, list[str]]:
         for one in packages
         for found in one.get("vulns", [])
     ]
-    skipped = [f"{one['name']} was skipped: {one['skip_reason']}" for one in packages
-               if "skip_reason" in one]  # fmt: skip
+    skipped = [one for one in packages if "skip_reason" in one]
     asked = len(packages) - len(skipped)
+    if not asked:
+        reason = skipped[0]["skip_reason"] if skipped else "there are none"
+        return 0, [f"audit: not done, nothing could be asked about any package ({reason})"]
+    lines = [f"not asked about {one['name']}: {one['skip_reason']}" for one in skipped]
     total = f"audit: {len(known)} known weaknesses in {asked} packages"
-    return int(bool(known)), [*skipped, *known, total]
+    return int(bool(known)), [*lines, *known, f"{total}, {len(skipped)} not asked about"]
 
 
 def main() -> int:

@@ -528,9 +528,20 @@ def test_the_audit_names_a_known_weakness_and_exits_1():
     ]
     code, lines = audit.verdict(json.dumps({"dependencies": packages}), "")
     assert code == 1 and "weak 2.0: GHSA-0, mended in 2.1" in lines
-    assert lines[-1] == "audit: 1 known weaknesses in 2 packages"
+    assert lines[0] == "not asked about own: editable"
+    assert lines[-1] == "audit: 1 known weaknesses in 2 packages, 1 not asked about"
     code, lines = audit.verdict(json.dumps({"dependencies": packages[:1]}), "")
-    assert code == 0 and lines == ["audit: 0 known weaknesses in 1 packages"]
+    assert code == 0 and lines == ["audit: 0 known weaknesses in 1 packages, 0 not asked about"]
+
+
+def test_an_audit_that_could_ask_about_nothing_does_not_say_that_all_is_well():
+    """What pip-audit calls "No known vulnerabilities found" behind an index without advisories."""
+    packages = [{"name": "torch", "skip_reason": "Dependency not found"}] * 3
+    code, lines = audit.verdict(json.dumps({"dependencies": packages}), "No known vulnerabilities")
+    assert code == 0
+    assert lines == [
+        "audit: not done, nothing could be asked about any package (Dependency not found)"
+    ]
 
 
 @pytest.mark.parametrize("output", ["", "Traceback", "[]", "{}"])
