@@ -163,6 +163,10 @@ def class_curves(
     """
     ax = ax or plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
     values = np.asarray(values)
+    checks.require(
+        values.ndim == 2 and values.shape[1] == len(class_names),
+        f"values must have shape (K, {len(class_names)}), a column a class, got {values.shape}",
+    )
     styles = ("-", "--", "-.", ":")
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, values.shape[1]))
     for k, name in enumerate(class_names):

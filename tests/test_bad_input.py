@@ -37,6 +37,7 @@ from rdlite import (
     metrics,
     models,
     multipliers,
+    plots,
     report,
     results,
     studies,
@@ -795,6 +796,11 @@ BAD_PANELS = [
         "labels must have an image of every class"),
     bad("a panel of a study misspelt", lambda w: TradeoffPanel("tradeof"),
         "did you mean 'tradeoff'?", error=OSError),
+    bad("bars of other classes", lambda w: plots.class_bars({"a": [[0.1, 0.2]]}, ["b"]),
+        "accuracies must have 1 classes, got 2"),
+    bad("curves of other classes",
+        lambda w: plots.class_curves(np.ones((4, 2)), ["a"], ylabel="risk"), "values", "(K, 1)",
+        "(4, 2)"),
     bad("a panel of a table", lambda w: TradeoffPanel(rows_of_a_study()), "study", "Results"),
 ]  # fmt: skip
 
@@ -843,6 +849,16 @@ def test_a_bad_call_is_named_with_what_came_and_what_would_do(row, world):
 def test_the_table_is_long_and_every_module_is_in_it():
     assert len(TABLE) >= 80
     assert len({row.values[0].name for row in TABLE}) == len(TABLE)
+
+
+def test_numbers_of_numpy_are_numbers(world):
+    """What a loop over np.arange gives is taken, and names the same run."""
+    one, half = np.int64(1), np.float32(0.5)
+    plain = Run(**TINY_RUN | {"config": TrainConfig(epochs=1)}, objective=Objective(0.5), seed=1)
+    config = TrainConfig(epochs=one, batch_size=np.int32(128))
+    same = Run(**TINY_RUN | {"config": config}, objective=Objective(half), seed=one)
+    assert same == plain and same.key == plain.key
+    assert Store(world.folder).finish(same)
 
 
 # ---------------------------------------------------------------- spec files
@@ -935,6 +951,7 @@ BAD_COMMANDS = [
     ("a report of no study", ["report", "tradof"], ("'tradof'", "did you mean 'tradeoff'?")),
     ("a report to a file", ["report", "tradeoff", "--out", "FILE"], ("out", "a file")),
     ("a report below /proc", ["report", "tradeoff", "--out", "/proc/page"], ("/proc/page",)),
+    ("a report into /proc", ["report", "tradeoff", "--out", "/proc"], ("out", "'/proc'")),
     ("a report to a device", ["report", "tradeoff", "--out", "/dev/full"], ("out", "/dev/full")),
 ]  # fmt: skip
 
