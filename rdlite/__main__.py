@@ -122,7 +122,7 @@ def _train(options: argparse.Namespace) -> int:
 def _study(options: argparse.Namespace) -> int:
     from rdlite import files, results
     from rdlite.specs import GridSpec, recipe
-    from rdlite.studies import processes, run_grid
+    from rdlite.studies import Diverged, processes, run_grid
 
     file = recipe(options.spec)
     spec = replace(GridSpec.from_file(file), device=_device(options.device))
@@ -130,10 +130,14 @@ def _study(options: argparse.Namespace) -> int:
         _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
         return 0
     files.folder(options.out or options.store, "--out or --store")
-    table = run_grid(spec, executor=options.dask, store=options.store)
-    if table.empty:
-        return 130
-    print("Written:", results.write(options.out or options.store, file, table))
+    try:
+        table, trouble = run_grid(spec, executor=options.dask, store=options.store), None
+    except Diverged as error:
+        table, trouble = error.table, error
+    if not table.empty:
+        print("Written:", results.write(options.out or options.store, file, table))
+    if trouble:
+        raise trouble
     runs = spec.runs()
     if len(table) < len(runs):
         print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")

@@ -11,9 +11,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rdlite import checks, models, multipliers, parallel
+from rdlite import checks, multipliers, parallel
 from rdlite.data import Splits
-from rdlite.distillation import distill, predict
+from rdlite.distillation import distill, predict, teacher_logits
 from rdlite.objectives import BALANCED, STANDARD
 from rdlite.training import History, TrainConfig, fit
 
@@ -292,8 +292,7 @@ def ada_margin(
 
 
 def _margins(teacher: nn.Module, splits: Splits) -> Tensor:
-    models.check("teacher", teacher, splits.train.images, splits.num_classes)
-    probabilities = torch.softmax(predict(teacher, splits.heldout), 1)
+    probabilities = torch.softmax(teacher_logits(teacher, splits), 1)
     return teacher_margins(probabilities, splits.heldout.labels.to(probabilities.device))
 
 

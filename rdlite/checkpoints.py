@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import platform
 import signal
 import threading
@@ -70,13 +71,17 @@ class Checkpoint:
         return {name: kept["about"][name] for name in names} == flat(self.about)
 
     def write(self, state: dict) -> None:
-        """Replace the file; only the first process does."""
+        """Replace the file; only the first process does.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full; both files are as they were.
+        """
         if parallel.rank() == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with files.whole(self.path) as file:
-                torch.save(state, file)
-                if self.path.exists():
-                    self.path.replace(self._previous)
+            content = io.BytesIO()  # torch.save hides what the system says of a full disk
+            torch.save(state, content)
+            with files.whole(self.path, previous=self._previous) as file:
+                file.write_bytes(content.getbuffer())
         parallel.wait()
 
     def remove(self) -> None:

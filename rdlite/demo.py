@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from rdlite import data, files
-from rdlite.studies import GridSpec, run_grid
+from rdlite.studies import Diverged, GridSpec, run_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STANDARD_KD = ("standard", "standard")  # teacher, student
 ROBUST_KD = ("standard", "robust")  # the pair was chosen on held-out data, see the README
@@ -27,10 +31,15 @@ def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
 
     Raises:
         OSError: ``out`` cannot be written.
+        Diverged: training diverged; grid.csv has the students that are finished.
     """
     grid_file = files.folder(out, "out") / "grid.csv"  # better found now than after the training
-    table = run_grid(spec, progress=progress)
-    table.drop(columns=["per_class", "multipliers"]).round(4).to_csv(grid_file, index=False)
+    try:
+        table = run_grid(spec, progress=progress)
+    except Diverged as error:
+        _keep(error.table, grid_file)
+        raise
+    _keep(table, grid_file)
     planned = len(spec.runs())
     if len(table) < planned:
         print(f"Stopped: {len(table)} of {planned} students are finished and kept in {grid_file}")
@@ -44,6 +53,11 @@ def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
     figures = _draw(table, splits, out)
     print("Written:", ", ".join(map(str, [grid_file, *figures])))
     return table
+
+
+def _keep(table: pd.DataFrame, file: Path) -> None:
+    with files.whole(file) as whole:
+        table.drop(columns=["per_class", "multipliers"]).round(4).to_csv(whole, index=False)
 
 
 def text_table(table: pd.DataFrame) -> str:
@@ -95,17 +109,15 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
     from rdlite import plots
 
-    files = [out / "grid.png"]
+    drawn = [out / "grid.png"]
     ax = plots.grid(table)
     worst = table.groupby("student", sort=False).worst.mean()
     means = ", ".join(f"{student} {value:.2f}" for student, value in worst.items())
     ax.set_title(f"Worst-class accuracy by student, mean over teachers:\n{means}", loc="left")
-    ax.figure.savefig(files[0], dpi=150)
-    plt.close(ax.figure)
+    _save(ax.figure, drawn[0])
     pair = {
         "standard distillation": accuracies(table, *STANDARD_KD),
         "robust student, same teacher": accuracies(table, *ROBUST_KD),
@@ -117,7 +129,14 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
         name = plots.plain(splits.class_names[k])
         title = f"{name}: {before[k]:.0%} recognised, {after[k]:.0%} by the robust student"
         ax.set_title(title, loc="left", pad=26)
-        files.append(out / "classes.png")
-        ax.figure.savefig(files[1], dpi=150)
-        plt.close(ax.figure)
-    return files
+        drawn.append(out / "classes.png")
+        _save(ax.figure, drawn[1])
+    return drawn
+
+
+def _save(figure: Figure, file: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    with files.whole(file) as whole:
+        figure.savefig(whole, dpi=150, format="png")
+    plt.close(figure)

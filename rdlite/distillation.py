@@ -103,7 +103,8 @@ def distill(
         options: ``loss``, ``progress`` and ``on_round`` of `rdlite.training.fit`.
 
     Raises:
-        ValueError: an unknown choice, or a teacher with another number of classes.
+        ValueError: an unknown choice, or a teacher with another number of classes or with logits
+            that are not finite.
     """
     checks.choice("heldout_labels", heldout_labels, ["teacher", "one-hot"])
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
@@ -111,9 +112,9 @@ def distill(
     checks.number("temperature", temperature, low=0, above=True)
     checks.instance("splits", splits, Splits, "; it needs train and heldout")
     train, heldout, device = splits.train, splits.heldout, models.device_of(student, "student")
-    models.check("teacher", teacher, train.images, splits.num_classes)
+    checks.instance("teacher", teacher, nn.Module, "; see rdlite.models.create")
     teacher.to(device).eval()
-    heldout_logits = predict(teacher, heldout)
+    heldout_logits = teacher_logits(teacher, splits)
     if heldout_labels == "teacher":
         options["heldout_targets"] = soft_targets(
             heldout_logits, heldout.labels.to(device), temperature=temperature, mix=mix
@@ -134,6 +135,23 @@ def distill(
         config=config,
         **options,
     )
+
+
+def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
+    """What a teacher says of the held-out images: (n, m).
+
+    Raises:
+        ValueError: another number of classes, or a logit that is not finite.
+    """
+    models.check("teacher", teacher, splits.heldout.images, splits.num_classes)
+    logits = predict(teacher, splits.heldout)
+    bad = int((~torch.isfinite(logits)).any(1).sum())
+    checks.require(
+        bad == 0,
+        f"teacher must give finite logits, got NaN or infinity for {bad} of {len(logits)} held-out "
+        "images; train it again with a lower learning_rate",
+    )
+    return logits
 
 
 def _labeller(teacher: nn.Module, temperature: float) -> Callable[[Tensor], Tensor]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +34,15 @@ def folder(path: str | Path, name: str = "folder") -> Path:
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def whole(path: str | Path, *, previous: Path | None = None) -> Iterator[Path]:
     """A name to write to beside ``path``; it becomes ``path`` when the block ends without error.
 
-    The old file, if there is one, stays until then and is replaced in one step.
+    The old file, if there is one, stays until then and is replaced in one step. What a killed
+    process of this machine left of the same file is removed.
+
+    Args:
+        path: the file.
+        previous: where the old file goes, instead of being replaced.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; ``path`` is as it was.
@@ -48,11 +55,49 @@ def whole(path: str | Path) -> Iterator[Path]:
     ['table.csv']
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    start = f".{path.name}.{platform.node()}."
+    temporary = path.with_name(f"{start}{os.getpid()}.part")
     try:
+        for left in path.parent.glob(glob.escape(start) + "*.part"):
+            if not _runs(left.name.removeprefix(start).removesuffix(".part")):
+                left.unlink(missing_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # on the disk before the name is
+        if previous is not None and path.exists():
+            path.replace(previous)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), str(path)):
+            raise  # of something else in the block
+        raise OSError(
+            error.errno,
+            f"cannot write {path.name} in {path.absolute().parent}: {error.strerror or error}; "
+            "what is there is as it was; make room or choose another folder",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of this machine has that number; True where that cannot be asked."""
+    if os.name != "posix" or not process.isdecimal():
+        return True
+    try:
+        os.kill(int(process), 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def reserve(file: Path) -> None:
+    """Have the disk keep room for all of ``file``: memory that maps it cannot say it is full.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with file.open("rb+") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)

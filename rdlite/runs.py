@@ -14,10 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass,
 from functools import lru_cache
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model
 from torch import nn
 
 import rdlite
@@ -278,6 +279,11 @@ class Store:
 
         Returns:
             Whether it is finished; False only if another process has it and ``wait`` is False.
+
+        Raises:
+            FloatingPointError: training diverged; the message names the run, which may be the
+                teacher, and the step.
+            OSError: the folder cannot be written, or the disk is full; the other runs are intact.
         """
         if parallel.of_first(self.done(run, weights)):
             return True
@@ -293,12 +299,16 @@ class Store:
     def _train(self, run: Run, weights: bool, **options: object) -> None:
         teacher = None if run.teacher is None else self.network(run.teacher)
         started = time.perf_counter()
-        net, history = run.train(teacher, device=self.device, **options)
+        try:
+            net, history = run.train(teacher, device=self.device, **options)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{run.label}: {error}") from None
         if parallel.rank() == 0:
             result = run.measure(net, history) | {"seconds": time.perf_counter() - started}
             if weights:
+                tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
                 with files.whole(self.weights(run)) as file:
-                    save_model(net, file)
+                    file.write_bytes(safetensors.torch.save(tensors))
             card = {
                 "label": run.label,
                 "run": asdict(run),

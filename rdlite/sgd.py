@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,18 @@ from rdlite.config import SCHEDULES, TrainConfig
 from rdlite.data import Split
 from rdlite.targets import TargetFunction
 
+CURE = "lower learning_rate or step_size, or look for non-finite targets"
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
+
+
+def require_finite(what: str, values: Iterable[Tensor]) -> None:
+    """No NaN or infinity in ``values``, on any device.
+
+    Raises:
+        FloatingPointError: names ``what``, and what to try.
+    """
+    if not all(bool(torch.isfinite(value).all()) for value in values):
+        raise FloatingPointError(f"training diverged: {what} is not finite; {CURE}")
 
 
 class Sgd:
@@ -67,10 +78,11 @@ class Sgd:
     ) -> float:
         """SGD steps until ``step`` of them are done; returns their mean loss, nats.
 
-        Nothing waits for a GPU before the last of them.
+        On a CPU it stops before the step whose loss is not finite. Nothing waits for a GPU, or for
+        another process, before the last step: there it stops after that.
 
         Raises:
-            FloatingPointError: the loss is not finite; the message names the step.
+            FloatingPointError: the loss is not finite; the message names the first such step.
         """
         self.model.train()
         class_weights = class_weights.float().to(models.device_of(self.model))
@@ -78,13 +90,9 @@ class Sgd:
             self._step(class_weights)
             if after_step is not None:
                 after_step()
-        losses, self.losses = parallel.mean(torch.stack(self.losses)), []
-        if not bool(torch.isfinite(losses).all()):
-            first = step - len(losses) + int((~torch.isfinite(losses)).nonzero()[0]) + 1
-            raise FloatingPointError(
-                f"training diverged: the loss is not finite at step {first}; lower learning_rate "
-                "or step_size, or look for non-finite targets"
-            )
+        losses = parallel.mean(torch.stack(self.losses))
+        self._check(losses)
+        self.losses = []
         return float(losses.mean())
 
     def _step(self, class_weights: Tensor) -> None:
@@ -95,11 +103,22 @@ class Sgd:
         with self.autocast():
             logits, rows = self.logits_of(view), self.target_rows(index, view)
         loss = self.loss(logits.float(), rows.float(), class_weights)
+        self.losses.append(loss.detach())
+        self.done += 1
+        if loss.is_cpu and parallel.size() == 1:
+            self._check(self.losses[-1:])
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        self.losses.append(loss.detach())
-        self.done += 1
+
+    def _check(self, losses: Sequence[Tensor]) -> None:
+        """The last losses are finite."""
+        finite = torch.isfinite(torch.as_tensor(losses)).tolist()
+        if not all(finite):
+            first = self.done - len(finite) + finite.index(False) + 1
+            raise FloatingPointError(
+                f"training diverged: the loss is not finite at step {first}; {CURE}"
+            )
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (n, m) float32, as `rdlite.models.predict`; every process takes a share."""
@@ -113,7 +132,13 @@ class Sgd:
         return torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def state_dict(self) -> dict:
-        """What `load_state_dict` needs to go on, bit for bit."""
+        """What `load_state_dict` needs to go on, bit for bit.
+
+        Raises:
+            FloatingPointError: training has diverged, so there is nothing to go on from.
+        """
+        self._check(self.losses)
+        require_finite(f"a weight after step {self.done}", self.model.state_dict().values())
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),

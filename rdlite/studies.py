@@ -53,6 +53,22 @@ COLUMNS = [
 ]
 
 
+class Diverged(FloatingPointError):
+    """Runs of a grid diverged; the others are finished.
+
+    Attributes:
+        table: of the finished ones, see `frame`.
+    """
+
+    def __init__(self, troubles: Iterable[str], table: pd.DataFrame, students: int) -> None:
+        troubles = list(troubles)
+        super().__init__(
+            f"{len(troubles)} networks diverged, {len(table)} of {students} students are finished; "
+            "students of a teacher that diverged were not trained\n" + "\n".join(troubles)
+        )
+        self.table = table
+
+
 def run_grid(
     spec: GridSpec,
     *,
@@ -75,6 +91,11 @@ def run_grid(
     Returns:
         The table of `frame`. Ctrl-C ends the grid early: the rows are then those that are
         finished.
+
+    Raises:
+        Diverged: at the end, if training diverged; the message says which runs and where, and
+            ``table`` holds the finished ones.
+        OSError: a result cannot be written; what is in the store is intact.
     """
     from tqdm.auto import tqdm
 
@@ -108,15 +129,21 @@ def run_grid(
                 disable=not progress,
             )
         )
+        troubles: dict[Run, str] = {}  # what diverged, and where
         with contextlib.suppress(KeyboardInterrupt):
             for stage in (waiting, taught):
+                stage = [(run, weights) for run, weights in stage if run.teacher not in troubles]
                 for wait in (False, True):  # first those that no other process has
                     jobs = [joblib.delayed(_finish)(kept, *job, wait) for job in stage]
                     stage = []
-                    for run, weights, finished in executor(jobs):
+                    for run, weights, finished, trouble in executor(jobs):
                         bar.update(finished)
                         stage += [] if finished else [(run, weights)]
-        return frame(runs, kept)
+                        troubles |= {run: trouble} if trouble else {}
+        table = frame(runs, kept)
+    if troubles:
+        raise Diverged(troubles.values(), table, len(runs))
+    return table
 
 
 def train(
@@ -145,6 +172,9 @@ def train(
     Raises:
         ValueError: a run was stopped and ``resume`` is not given, or it was another run.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
+        FloatingPointError: a run diverged; the message names it and the step, and the checkpoint of
+            its last good round stays.
+        OSError: the store cannot be written; checkpoint and finished runs are intact.
     """
     checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
     runs, kept = spec.runs(), Store(store, spec.device)
@@ -187,9 +217,12 @@ def _parallel(
     return joblib.Parallel(return_as="generator_unordered")
 
 
-def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, bool]:
+def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, bool, str]:
     torch.set_num_threads(1)
-    return run, weights, store.finish(run, weights=weights, wait=wait)
+    try:
+        return run, weights, store.finish(run, weights=weights, wait=wait), ""
+    except FloatingPointError as error:
+        return run, weights, True, str(error)
 
 
 def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:

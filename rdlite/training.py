@@ -21,7 +21,7 @@ from rdlite.history import History
 from rdlite.metrics import summary
 from rdlite.models import AveragedScorer, check, device_of
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
-from rdlite.sgd import Loss, Sgd
+from rdlite.sgd import Loss, Sgd, require_finite
 from rdlite.targets import Targets, marginal, target_function
 
 __all__ = ["Checkpoint", "History", "TrainConfig", "fit"]
@@ -67,7 +67,9 @@ def fit(
     Raises:
         ValueError: arguments that do not fit together, a class without images, a checkpoint of
             another training.
-        FloatingPointError: the loss is not finite; the message names the step.
+        FloatingPointError: the loss, a held-out logit or risk is not finite; the message names the
+            step or the round. The checkpoint is of the last round or step that was finite.
+        OSError: the checkpoint cannot be written; the one before is intact.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
     device = device_of(model)
@@ -109,7 +111,9 @@ def fit(
             until = sgd.steps * k // rounds
             mean_loss = sgd.run_until(until, class_weights, keeper.after_step)  # eq. (8)
             logits = sgd.predict(heldout.images)
+            require_finite(f"a held-out logit after round {k}", [logits])
             risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
+            require_finite(f"a held-out risk after round {k}", [risks])
             scores = summary(logits, heldout.labels)
             row = {
                 "round": k,

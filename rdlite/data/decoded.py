@@ -49,6 +49,8 @@ def _decode_into(folder: Path, archive: Archive, path: Path, decode: Decode) -> 
         ):
             pool = np.lib.format.open_memmap(pool_file, "w+", np.uint8, (archive.train, *shape))
             test = np.lib.format.open_memmap(test_file, "w+", np.uint8, (archive.test, *shape))
+            files.reserve(pool_file)
+            files.reserve(test_file)
             pool_labels, test_labels, names = decode(path, archive, pool, test)
             for part, labels in (("train", pool_labels), ("test", test_labels)):
                 _check_classes(part, labels, archive.classes)
