@@ -129,13 +129,13 @@ def _study(options: argparse.Namespace) -> int:
     if options.dry_run:
         _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
         return 0
-    files.folder(options.out or options.store, "--out or --store")
+    out = files.folder(options.out or options.store, "--out or --store")
     try:
         table, trouble = run_grid(spec, executor=options.dask, store=options.store), None
     except Diverged as error:
         table, trouble = error.table, error
     if not table.empty:
-        print("Written:", results.write(options.out or options.store, file, table))
+        print("Written:", results.write(out, file, table))
     if trouble:
         raise trouble
     runs = spec.runs()

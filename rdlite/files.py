@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+BLOCK = 4096  # bytes that a small file takes
+
 
 def folder(path: str | Path, name: str = "folder") -> Path:
     """``path`` as a folder in which files can be made; it is made where it is not there.
@@ -24,7 +26,8 @@ def folder(path: str | Path, name: str = "folder") -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(bytes(BLOCK))
     except OSError as error:
         raise OSError(
             f"{name} must be a folder that can be written, got {str(path)!r} ({error.strerror}); "
@@ -70,11 +73,7 @@ def whole(path: str | Path, *, previous: Path | None = None) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary), str(path)):
             raise  # of something else in the block
-        raise OSError(
-            error.errno,
-            f"cannot write {path.name} in {path.absolute().parent}: {error.strerror or error}; "
-            "what is there is as it was; make room or choose another folder",
-        ) from error
+        raise _explained(error, path.name, path.parent) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -101,3 +100,11 @@ def reserve(file: Path) -> None:
     if hasattr(os, "posix_fallocate"):
         with file.open("rb+") as opened:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+
+
+def _explained(error: OSError, what: str, folder: Path) -> OSError:
+    return OSError(
+        error.errno,
+        f"cannot write {what} in {folder.absolute()}: {error.strerror or error}; "
+        "what is there is as it was; make room or choose another folder",
+    )

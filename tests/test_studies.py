@@ -1,16 +1,8 @@
 """The grid: its runs, its table, and that neither processes nor their order change a result."""
 
 import dataclasses
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import joblib
-import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -33,7 +25,6 @@ TINY = GridSpec(
     seeds=(0, 1),
     config=TrainConfig(epochs=2, batch_size=32),
 )
-LONGER = dataclasses.replace(TINY, seeds=tuple(range(12)))
 
 
 def serial():
@@ -178,36 +169,6 @@ def test_a_run_that_another_process_has_is_left_alone(tmp_path):
         assert not store.finish(run, wait=False)
         assert store.result(run) is None
     assert store.finish(run, wait=False) and store.result(run)["worst"] >= 0
-
-
-@pytest.mark.slow
-def test_a_grid_killed_at_any_moment_goes_on_where_it_was(tmp_path):
-    """SIGKILL to the whole process group, ten times; what was finished stays as it is."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_studies import LONGER\n"
-        "from rdlite.studies import run_grid\n"
-        "run_grid(LONGER, store=sys.argv[2], progress=False)\n"
-    )
-    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
-    random, kept = np.random.default_rng(), {}
-    for _ in range(10):
-        locks = len(list(tmp_path.glob("*.lock")))
-        process = subprocess.Popen(command, start_new_session=True)
-        while len(list(tmp_path.glob("*.lock"))) <= locks:  # it trains something new
-            assert process.poll() is None, "killed before it was finished"
-            time.sleep(0.01)
-        time.sleep(random.uniform(0, 0.5))
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        now = {file: file.read_bytes() for file in tmp_path.glob("*.json")}
-        assert all(json.loads(text)["result"] for text in now.values())
-        assert all(now[file] == text for file, text in kept.items())
-        kept = now
-    resumed = run_grid(LONGER, store=tmp_path, progress=False)
-    undisturbed = run_grid(LONGER, executor=serial(), progress=False)
-    assert resumed.drop(columns="seconds").equals(undisturbed.drop(columns="seconds"))
-    assert all(file.read_bytes() == text for file, text in kept.items())
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,10 @@
 """`python -m rdlite train`: recipes, networks as plain data, and real processes that are killed."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from test_data_cifar import small  # noqa: F401
 
@@ -82,30 +77,6 @@ def test_every_network_is_exported_with_a_card(recipe, tmp_path, capsys):
     assert train(recipe, store) == 0, "nothing is left to do"
     assert "3 of these networks are in the store" in capsys.readouterr().out
     assert contents(store, recipe) == before
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_and_resumed_it_ends_as_undisturbed(recipe, tmp_path):
-    """SIGKILL, SIGTERM and SIGINT to a real process, again and again, at moments of chance."""
-    store, moments = tmp_path / "store", torch.rand(5).tolist()
-    command = [sys.executable, "-m", "rdlite", "train", str(recipe), "--device=cpu", "--resume"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    kinds = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
-    for kind, moment in zip(kinds, moments, strict=True):
-        process = subprocess.Popen([*command, f"--store={store}"], env=environment)
-        before = state_of(store)
-        while state_of(store) == before and process.poll() is None:
-            time.sleep(0.005)
-        time.sleep(0.3 * moment)
-        process.send_signal(kind)
-        assert process.wait(60) in (0, -kind, 130)
-    assert train(recipe, store, "--resume") == 0
-    assert train(recipe, tmp_path / "undisturbed") == 0
-    assert contents(store, recipe) == contents(tmp_path / "undisturbed", recipe)
-
-
-def state_of(store):
-    return {file: file.stat().st_mtime_ns for file in sorted(store.glob("[!.]*.pt"))}
 
 
 @pytest.fixture
