@@ -339,11 +339,20 @@ def test_the_smallest_of_equals_is_certain_where_every_answer_is(truth):
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [((0, 0.5, 1), "num_classes"), ((2, 1.5, 1), "truth"), ((2, 0.5, 0), "images")],
+    [
+        ((0, 0.5, 1), "num_classes"),
+        ((2, 1.5, 1), "truth"),
+        ((2, -0.5, 1), "truth"),
+        ((2, 0.5, 0), "images"),
+    ],
 )
 def test_the_smallest_of_equals_names_the_bad_argument(arguments, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"^{name} must be a"):
         smallest_of_equals(*arguments)
+
+
+def test_the_smallest_of_equals_of_one_image_is_that_all_are_right():
+    assert smallest_of_equals(3, 0.5, 1) == 0.125
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
@@ -365,10 +374,39 @@ def test_pareto_and_hypervolume_agree_with_counting_squares(points):
 @pytest.mark.parametrize("function", [pareto, hypervolume])
 @pytest.mark.parametrize("points", [torch.ones(2), torch.ones(0, 2), torch.ones(1, 3), [[NAN, 0]]])
 def test_points_that_are_not_points_are_named(function, points):
-    with pytest.raises(ValueError, match="points"):
+    with pytest.raises(ValueError, match=r"^points must"):
         function(points)
 
 
 def test_hypervolume_takes_fractions_only():
     with pytest.raises(ValueError, match=r"points must be in 0\.\.1"):
         hypervolume(torch.tensor([[80.0, 10.0]]))
+
+
+def test_hypervolume_is_double_precision_and_one_accuracy_above_1_is_refused():
+    assert hypervolume([[0.1, 0.3]]) == pytest.approx(0.03, rel=1e-14)
+    with pytest.raises(ValueError, match=r"^points must be in 0\.\.1"):
+        hypervolume([[1.5, 0.5]])
+
+
+def test_the_whole_set_of_worst_classes_is_the_average_with_its_interval():
+    labels = torch.arange(4).repeat_interleave(20)
+    logits = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    got = summary(logits, labels, k=4, bootstrap=200)
+    assert got["worst_k"] == pytest.approx(got["average"])
+    assert got["intervals"]["worst_k"] == pytest.approx(got["intervals"]["average"])
+    worst_two = summary(logits, labels, k=2, bootstrap=200)["intervals"]["worst_k"]
+    assert got["intervals"]["worst"][0] < worst_two[0] < got["intervals"]["average"][0]
+
+
+def test_defaults_are_those_that_the_docstrings_name():
+    labels = torch.arange(4).repeat_interleave(20)
+    logits = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    first, again, other = (
+        summary(logits, labels, bootstrap=50, **seed)["intervals"]
+        for seed in ({}, {"seed": 0}, {"seed": 1})
+    )
+    assert first == again != other
+    p = torch.softmax(logits, 1)
+    assert torch.equal(class_calibration(p, labels), class_calibration(p, labels, 10))
+    assert not torch.equal(class_calibration(p, labels), class_calibration(p, labels, 11))

@@ -224,3 +224,15 @@ def test_guaranteed_step_size_names_the_bad_argument(arguments, message):
 def test_uniform_names_a_bad_number_of_classes(m):
     with pytest.raises(ValueError, match=rf"num_classes must be a whole number .* got {m}"):
         uniform(m)
+
+
+def test_hedge_step_keeps_the_precision_of_the_multipliers():
+    half = torch.tensor(HALVES)
+    assert hedge_step(half, torch.ones(2).double(), 1.0).dtype == half.dtype == torch.float32
+    assert hedge_step(half.double(), torch.ones(2), 1.0).dtype == torch.float64
+
+
+def test_the_largest_risk_of_a_class_without_a_multiplier_does_not_count():
+    """Gains are below the largest that counts, or those of the others would be minus infinity."""
+    multipliers, risks = torch.tensor([0.0, 0.5, 0.5]), torch.tensor([1e38, 0.0, 0.0])
+    assert hedge_step(multipliers, risks, 1e38).tolist() == [0.0, 0.5, 0.5]

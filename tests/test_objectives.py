@@ -458,8 +458,14 @@ def test_objective_names_the_bad_argument_and_what_came(arguments, message):
 
 
 def test_named_suggests_the_nearest_name():
-    with pytest.raises(ValueError, match=r"got 'robsut'; did you mean 'robust'\?"):
+    message = r"^objective must be one of .* got 'robsut'; did you mean 'robust'\?"
+    with pytest.raises(ValueError, match=message):
         Objective.named("robsut")
+
+
+def test_a_number_is_the_name_of_that_tradeoff():
+    assert Objective.named(0.3) == Objective(alpha=0.3)
+    assert Objective.named(1) == ROBUST and Objective.named(0) == BALANCED
 
 
 EYE, ZEROS = torch.eye(3), torch.zeros(3, 3)

@@ -129,6 +129,12 @@ def test_bayes_with_a_loss_bound_keeps_it_and_beats_random_scorers_that_keep_it(
         assert weights @ risks >= lowest - 1e-12
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e200])
+def test_only_the_ratios_of_class_weights_matter_at_any_scale(scale):
+    population, c = Population.random(5, 3), torch.tensor([0.5, 1.0, 7.0], dtype=torch.float64)
+    torch.testing.assert_close(population.bayes(c * scale), population.bayes(c))
+
+
 def test_bayes_is_finite_where_eta_is_zero():
     population = Population([0.5, 0.5], torch.eye(2))
     scorer = population.bayes(torch.ones(2))
@@ -409,6 +415,21 @@ def test_distort_is_the_distortion_of_its_name():
         distort(eta, prior, "nosie", 0.7)
 
 
+def test_distortions_are_float64_whatever_comes_and_their_noise_is_that_of_the_seed():
+    population = Population.random(20, 4)
+    eta, prior = population.eta, population.prior
+    noise = torch.randn(20, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    assert torch.equal(add_noise(eta, 0.7, 3), torch.softmax(eta.log() + 0.7 * noise, 1))
+    assert torch.equal(add_noise(eta, 0.7), add_noise(eta, 0.7, 0))
+    assert torch.equal(distort(eta, prior, "noise", 0.7), add_noise(eta, 0.7, 0))
+    assert not torch.equal(add_noise(eta, 0.7), add_noise(eta, 0.7, 1))
+    weights = [1.0, 3.0, 1.0, 1.0]
+    assert torch.equal(bias(eta, torch.tensor(weights)), bias(eta, torch.tensor(weights).double()))
+    assert all(
+        p.dtype == torch.float64 for p in (temper(eta.float(), 1.0), bias(eta.float(), prior))
+    )
+
+
 # The Hedge game, eqs (6) and (9)
 
 
@@ -449,6 +470,15 @@ def test_the_hedge_curve_equals_a_numpy_replay_of_the_game():
         lam = lam * np.exp(gamma * risks)
         lam = lam / lam.sum()
     np.testing.assert_allclose(curve.gap, gaps, atol=1e-7)
+
+
+def test_the_hedge_curve_s_losses_are_at_most_5_nats_by_default():
+    population = Population.random(5, 3)
+    default, five = (
+        hedge_curve(population, ROBUST, 3),
+        hedge_curve(population, ROBUST, 3, loss_bound=5),
+    )
+    assert torch.equal(default.bound, five.bound) and torch.equal(default.gap, five.gap)
 
 
 def test_the_hedge_curve_closes_its_gap_with_more_rounds_also_for_a_teacher():
