@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 from nbformat import v4
 
 ROOT = Path(__file__).parents[1]
@@ -177,6 +178,37 @@ def test_the_strict_run_passes_as_stored_and_fails_on_an_altered_number(tmp_path
     nbformat.write(notebook, path)
     code, report = nbval(path)
     assert code == 1 and "mismatch" in report
+
+
+# In one kernel, again
+
+QUICKEST = "06_paper_scale_gpu.ipynb"  # by hand: RDLITE_NOTEBOOKS=all
+
+
+def checked(cells):
+    """What the strict run compares of the text of each cell."""
+    return [
+        "".join(o.get("text", "") for o in cell.outputs)
+        for cell in cells
+        if cell.cell_type == "code" and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", COPIES, ids=name_of)
+def test_all_cells_run_twice_in_one_kernel_and_say_the_same(path):
+    if path != NOTEBOOKS / "solutions" / QUICKEST and os.environ.get("RDLITE_NOTEBOOKS") != "all":
+        pytest.skip("one notebook stands for all, unless RDLITE_NOTEBOOKS=all")
+    notebook = nbformat.read(path, 4)
+    stored = checked(notebook.cells)
+    client = NotebookClient(
+        notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": path.parent}}
+    )
+    with client.setup_kernel(env=ENVIRONMENT):
+        for _ in range(2):
+            for number, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, number)
+            assert checked(notebook.cells) == stored
 
 
 def test_a_stripped_notebook_is_refused_by_its_form_and_by_the_builder(tmp_path):
