@@ -2,6 +2,10 @@
 
 K rounds. In each, some SGD steps on the margin loss (8) at the class weights (7); then the class
 risks on held-out data move the multipliers (6).
+
+Equal arguments on one device with one number of threads give equal numbers, to the last bit. Other
+threads, another type of CPU or a GPU round sums differently, and training amplifies that: by how
+much is measured in tests/benchmarks/spread.py.
 """
 
 from __future__ import annotations

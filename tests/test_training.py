@@ -34,9 +34,11 @@ def weights(net):
 
 
 def test_equals_a_hand_written_loop(long_tail):
-    """Eqs (6)-(8) once more, naively, from the same images in the same order."""
-    how = {"step_size": 0.7, "weight_decay": 1e-3}
-    config = dataclasses.replace(SHORT, learning_rate=0.02, **how)  # 0.1 magnifies rounding
+    """Eqs (6)-(8) once more, naively, from the same images in the same order.
+
+    At a small learning rate, because a large one amplifies what another CPU rounds differently.
+    """
+    config = dataclasses.replace(SHORT, step_size=0.7, weight_decay=1e-2, learning_rate=0.02)
     objective = Objective(alpha=0.6, anchor="standard")
     net, history = train(long_tail, objective, config)
 
@@ -57,7 +59,7 @@ def test_equals_a_hand_written_loop(long_tail):
             gradients = torch.autograd.grad(loss, list(naive.parameters()))
             with torch.no_grad():
                 for p, g, v in zip(naive.parameters(), gradients, velocity, strict=True):
-                    v.mul_(0.9).add_(g + 1e-3 * p)
+                    v.mul_(0.9).add_(g + 1e-2 * p)
                     p.sub_(rate * v)
             done += 1
         naive.eval()
