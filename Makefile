@@ -7,7 +7,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint unit nbval notebooks lab audit clean help
+LOWEST := .venv-lowest
+
+.PHONY: demo test lint unit nbval coverage mutate test-lowest notebooks lab audit clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
@@ -26,6 +28,25 @@ unit: $(READY)  ## unit tests and doctests only
 nbval: $(READY)  ## run every notebook and compare each output with the stored one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
 
+coverage: $(READY)  ## lines of rdlite that tests and notebooks run; at least 95 %
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered
+
+mutate: $(READY)  ## spoil the formulas, one at a time: which spoiled ones does no test notice?
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[mutate]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+test-lowest:  ## the tests with the lowest versions that pyproject.toml allows (Python 3.11 or 3.12)
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/pins.txt
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check -r $(LOWEST)/pins.txt
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -m "not slow"
+
 notebooks: $(READY)  ## make the student and solution copies from notebooks/source
 	$(BIN)/python notebooks/build.py
 
@@ -37,10 +58,10 @@ audit: $(READY)  ## ask for known weaknesses of the installed packages (needs th
 	$(BIN)/python tests/audit.py
 
 clean:  ## remove what was made, but not .venv
-	rm -rf out build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf out build *.egg-info .pytest_cache .ruff_cache .hypothesis mutants .coverage*
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/:/'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/:/'
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -45,6 +45,17 @@ def test_dependencies_are_lower_bounds(project):
     assert all(requirement(text) for group in groups for text in group)
 
 
+def test_the_lowest_pins_are_the_lower_bounds(project):
+    """What `make test-lowest` installs; there is no second list."""
+    shown = subprocess.run(
+        [sys.executable, ROOT / "tests" / "lowest.py"], capture_output=True, text=True, check=True
+    )
+    pins = shown.stdout.split()
+    groups = [project["optional-dependencies"][name] for name in ("lab", "test")]
+    bounds = {text for group in [project["dependencies"], *groups] for text in group}
+    assert len(pins) == len(bounds) and {pin.replace("==", ">=") for pin in pins} == bounds
+
+
 def test_the_package_needs_python_3_11(project):
     """The first with tomllib, which reads the specs of studies."""
     assert project["requires-python"] == ">=3.11"
