@@ -29,9 +29,8 @@ def folder(path: str | Path, name: str = "folder") -> Path:
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(bytes(BLOCK))
     except OSError as error:
-        raise OSError(
-            f"{name} must be a folder that can be written, got {str(path)!r} ({error.strerror}); "
-            "choose another place"
+        raise _explained(
+            error, f"{name} must be a folder that can be written, got {str(path)!r}"
         ) from None
     return path
 
@@ -73,7 +72,7 @@ def whole(path: str | Path, *, previous: Path | None = None) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary), str(path)):
             raise  # of something else in the block
-        raise _explained(error, path.name, path.parent) from error
+        raise _explained(error, f"cannot write {path.name} in {path.parent.absolute()}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,9 +101,9 @@ def reserve(file: Path) -> None:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
-def _explained(error: OSError, what: str, folder: Path) -> OSError:
+def _explained(error: OSError, what: str) -> OSError:
     return OSError(
         error.errno,
-        f"cannot write {what} in {folder.absolute()}: {error.strerror or error}; "
+        f"{what}: {error.strerror or error}; "
         "what is there is as it was; make room or choose another folder",
     )

@@ -115,7 +115,8 @@ def fit(
             until = sgd.steps * k // rounds
             mean_loss = sgd.run_until(until, class_weights, keeper.after_step)  # eq. (8)
             logits = sgd.predict(heldout.images)
-            require_finite(f"a held-out logit after round {k}", [logits])
+            differences = 4 * logits  # the largest of them, with room
+            require_finite(f"a held-out logit after round {k}", [differences])
             risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
             require_finite(f"a held-out risk after round {k}", [risks])
             scores = summary(logits, heldout.labels)

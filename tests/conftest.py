@@ -1,5 +1,7 @@
 """What several test files share: one thread, so that runs are bit-identical, and small splits."""
 
+import sys
+
 import pytest
 import torch
 
@@ -9,6 +11,14 @@ from rdlite import data
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Some tests count the open figures, so no test leaves its own to the next."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -103,21 +103,22 @@ def test_held_out_logits_that_are_not_finite_name_the_round(long_tail, tmp_path)
 
 
 class Loud(nn.Module):
-    """Finite logits, but so large that a held-out loss is not."""
+    """Finite held-out logits, but so large that their differences or sums are not."""
 
-    def __init__(self):
+    def __init__(self, size):
         super().__init__()
-        self.model = network()
+        self.model, self.size = network(), size
 
     def forward(self, inputs):
         logits = self.model(inputs)
-        return logits if self.training else 3e38 * logits.sign()
+        return logits if self.training else self.size * logits.sign()
 
 
-def test_held_out_risks_that_are_not_finite_name_the_round(long_tail):
-    message = "a held-out risk after round 1 is not finite; lower learning_rate or step_size"
+@pytest.mark.parametrize("size, what", [(3e38, "logit"), (8e37, "risk")])
+def test_held_out_losses_that_are_not_finite_name_the_round(long_tail, size, what):
+    message = f"a held-out {what} after round 1 is not finite; lower learning_rate or step_size"
     with pytest.raises(FloatingPointError, match=message):
-        fit(Loud(), long_tail.train, ROBUST, heldout=long_tail.heldout, config=SHORT)
+        fit(Loud(size), long_tail.train, ROBUST, heldout=long_tail.heldout, config=SHORT)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_a_teacher_that_gives_nan_is_found_before_training(long_tail, labels, vi
 
 
 def test_a_teacher_that_gives_nan_later_stops_training_at_that_step(long_tail):
-    before = 2  # the held-out images and the plain ones, for the marginal
+    before = 3  # one image to try it, the held-out images, the plain ones for the marginal
     with pytest.raises(FloatingPointError, match=r"at step 4; .*non-finite targets"):
         distill(Broken(calls=before + 3), network(), long_tail, STANDARD, config=SHORT)
 

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 STUDENT = sorted(NOTEBOOKS.glob("*.ipynb"))
 COPIES = STUDENT + sorted(NOTEBOOKS.glob("solutions/*.ipynb"))
+QUICKEST = NOTEBOOKS / "solutions" / "06_paper_scale_gpu.ipynb"
+TWICE = COPIES if os.environ.get("RDLITE_NOTEBOOKS") == "all" else [QUICKEST]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 STRIP = [sys.executable, "-m", "nbstripout"]
 PATHS = re.compile(
@@ -182,8 +184,6 @@ def test_the_strict_run_passes_as_stored_and_fails_on_an_altered_number(tmp_path
 
 # In one kernel, again
 
-QUICKEST = "06_paper_scale_gpu.ipynb"  # by hand: RDLITE_NOTEBOOKS=all
-
 
 def checked(cells):
     """What the strict run compares of the text of each cell."""
@@ -195,10 +195,8 @@ def checked(cells):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", COPIES, ids=name_of)
+@pytest.mark.parametrize("path", TWICE, ids=name_of)
 def test_all_cells_run_twice_in_one_kernel_and_say_the_same(path):
-    if path != NOTEBOOKS / "solutions" / QUICKEST and os.environ.get("RDLITE_NOTEBOOKS") != "all":
-        pytest.skip("one notebook stands for all, unless RDLITE_NOTEBOOKS=all")
     notebook = nbformat.read(path, 4)
     stored = checked(notebook.cells)
     client = NotebookClient(

@@ -12,12 +12,6 @@ from rdlite import plots_data
 from rdlite.metrics import summary
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def ax():
     return plt.subplots()[1]

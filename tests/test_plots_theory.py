@@ -17,12 +17,6 @@ from rdlite.theory import Population, add_noise, bias, hedge_curve, temper
 OBJECTIVES = {"standard": STANDARD, "balanced": BALANCED, "robust": ROBUST}
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def ax():
     return plt.subplots()[1]

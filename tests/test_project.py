@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+PROMISES = ROOT / "tests" / "README.md"
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI name -> conda-forge name
 
 
@@ -89,3 +90,15 @@ def test_the_links_of_the_readme_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
     links = re.findall(r"\]\((?!http|#)([^)#]+)", readme)
     assert links and all((ROOT / link).exists() for link in links)
+
+
+def test_the_tests_that_promises_name_exist():
+    """tests/README.md: file by file, and `::test_...` alone is of the file named before it."""
+    named = re.findall(r"`(?:(test_\w+\.py))?(?:::(test_\w+))?`", PROMISES.read_text())
+    file = None
+    for path, function in named:
+        file = path or file
+        if path or function:
+            source = (ROOT / "tests" / file).read_text()
+            assert not function or f"def {function}(" in source, f"{file}::{function}"
+    assert sum(bool(function) for _, function in named) > 50
