@@ -50,9 +50,8 @@ class Frontier:
         Raises:
             ValueError: points of another shape or not finite.
         """
-        with torch.no_grad():
-            columns = _columns("points", points, self.parameters[0].shape[2])
-            return _logits(self.parameters, columns).transpose(1, 2)
+        columns = _columns("points", points, self.parameters[0].shape[2])
+        return _logits(self.parameters, columns).transpose(1, 2)
 
 
 def train_frontier(
@@ -68,12 +67,12 @@ def train_frontier(
     steps_per_round: int = 5,
     step_size: float = 0.5,
     learning_rate: float = 0.05,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Frontier:
     """Train one small network for each alpha, all at once, by eqs (6)-(8).
 
-    Every model starts from the same weights and sees every point in every step (full-batch Adam on
-    the margin loss), so a model comes out the same alone and in the stack.
+    Every model sees every point in every step (full-batch Adam on the margin loss), so a model
+    comes out the same alone and in the stack.
 
     Args:
         points: (n, d), the training points.
@@ -87,7 +86,7 @@ def train_frontier(
         steps_per_round: Adam steps between two of them.
         step_size: gamma of eq. (6).
         learning_rate: of Adam.
-        seed: of the first weights.
+        seed: of the first weights; one number for all models, or M of them.
 
     Returns:
         `Frontier`, with the last iterate of every model.
@@ -110,7 +109,6 @@ def train_frontier(
         ("steps_per_round", steps_per_round),
     ):
         checks.whole(name, value, low=1)
-    checks.whole("seed", seed, low=0)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
     checks.require(
@@ -121,6 +119,13 @@ def train_frontier(
         checks.tensor(name, value)
     objectives = [Objective(alpha, anchor) for alpha in alphas]
     models, m = len(objectives), targets.shape[-1] if targets.ndim > 1 else 1
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * models
+    checks.require(
+        len(seeds) == models,
+        f"seed must be one number, or one for each of {models} alphas, got {len(seeds)}",
+    )
+    for one in seeds:
+        checks.whole("seed", one, low=0)
     columns = _columns("points", points)  # (d, n)
     heldout_columns = _columns("heldout_points", heldout_points, len(columns))
     targets = _stack("targets", targets, models, len(points), m)  # (M, m, n)
@@ -130,21 +135,19 @@ def train_frontier(
     pairs = zip(objectives, prior, strict=True)
     anchors = torch.stack([objective.anchor_weights(row) for objective, row in pairs])
     alpha = torch.tensor(alphas, dtype=torch.float32)[:, None]
-    parameters = _first_parameters(models, len(columns), hidden, m, seed)
+    parameters = _first_parameters(seeds, len(columns), hidden, m)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     player = torch.full_like(prior, 1 / m)
+    shares = -1 / len(points) * targets  # of the loss: times a log-probability each
     history = []
     for k in range(1, rounds + 1):
         weights = ((1 - alpha) * anchors + alpha * player) / prior  # eq. (7)
         weights = (weights / weights.mean(1, keepdim=True)).clamp_min(SMALLEST_WEIGHT)
         shift = weights.log()[:, :, None]
-        for i in range(1, steps_per_round + 1):
-            # eq. (8): rows share no parameter, so the gradient of their sum will do
-            loss = _cross_entropy(_logits(parameters, columns) - shift, targets).sum()
-            gradients = torch.autograd.grad(loss, parameters)
+        for i in range(1, steps_per_round + 1):  # eq. (8)
+            gradients = _gradients(parameters, columns, shift, shares)
             _adam(parameters, gradients, moments, (k - 1) * steps_per_round + i, learning_rate)
-        with torch.no_grad():  # eq. (1) or (4)
-            risks = _cross_entropy(_logits(parameters, heldout_columns), heldout) / heldout_prior
+        risks = _cross_entropy(_logits(parameters, heldout_columns), heldout) / heldout_prior
         if not bool(torch.isfinite(risks).all()):
             raise FloatingPointError(
                 f"training diverged: a held-out risk is not finite after round {k}; lower "
@@ -153,7 +156,7 @@ def train_frontier(
         history.append((risks, player, weights))
         player = torch.softmax(player.log() + step_size * risks, 1)  # eq. (6)
     rows = [torch.stack(values) for values in zip(*history, strict=True)]
-    return Frontier(tuple(alphas), tuple(p.detach() for p in parameters), *rows)
+    return Frontier(tuple(alphas), tuple(parameters), *rows)
 
 
 def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
@@ -161,6 +164,26 @@ def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
     inward, inward_bias, outward, outward_bias = parameters
     stacked = columns.expand(len(inward), -1, -1)  # (M, d, n), no copy
     return torch.baddbmm(outward_bias, outward, torch.baddbmm(inward_bias, inward, stacked).tanh())
+
+
+def _gradients(
+    parameters: Sequence[Tensor], columns: Tensor, shift: Tensor, shares: Tensor
+) -> tuple[Tensor, ...]:
+    """Of the margin loss (8), each model's by its own parameters. Written out: half the time."""
+    inward, inward_bias, outward, outward_bias = parameters
+    stacked = columns.expand(len(inward), -1, -1)
+    hidden = torch.baddbmm(inward_bias, inward, stacked).tanh()  # (M, h, n)
+    logits = torch.baddbmm(outward_bias, outward, hidden)  # (M, m, n)
+    log_p = torch.log_softmax(logits - shift, 1)
+    by_logits = torch._log_softmax_backward_data(shares, log_p, 1, log_p.dtype)
+    by_hidden = outward.transpose(1, 2) @ by_logits
+    by_sums = torch.ops.aten.tanh_backward(by_hidden, hidden)
+    return (
+        by_sums @ stacked.transpose(1, 2),
+        by_sums.sum(2, keepdim=True),
+        by_logits @ hidden.transpose(1, 2),
+        by_logits.sum(2, keepdim=True),
+    )
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -184,9 +207,9 @@ def _adam(
         parameter -= learning_rate / (1 - 0.9**t) * mean / scale
 
 
-def _first_parameters(models: int, d: int, hidden: int, m: int, seed: int) -> list[Tensor]:
-    """Uniform in +-1/sqrt(fan in), as torch.nn.Linear; the same for every model."""
-    generator = torch.Generator().manual_seed(seed)
+def _first_parameters(seeds: Sequence[int], d: int, hidden: int, m: int) -> list[Tensor]:
+    """Uniform in +-1/sqrt(fan in), as torch.nn.Linear; stacked, a seed a model."""
+    generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
     parameters = []
     for shape, fan_in in (
         ((hidden, d), d),
@@ -194,8 +217,9 @@ def _first_parameters(models: int, d: int, hidden: int, m: int, seed: int) -> li
         ((m, hidden), hidden),
         ((m, 1), hidden),
     ):
-        first = (2 * torch.rand(shape, generator=generator) - 1) / fan_in**0.5
-        parameters.append(first.repeat(models, 1, 1).requires_grad_())
+        draws = {seed: torch.rand(shape, generator=g) for seed, g in generators.items()}
+        stacked = torch.stack([draws[seed] for seed in seeds])
+        parameters.append((2 * stacked - 1) / fan_in**0.5)
     return parameters
 
 

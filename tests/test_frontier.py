@@ -85,6 +85,15 @@ def test_a_model_trained_alone_is_the_one_trained_in_the_stack():
     assert float((stack.logits(data[0])[0] - stack.logits(data[0])[2]).abs().max()) > 0.5
 
 
+def test_each_model_can_have_its_own_seed():
+    data = drawn()
+    stack = train_frontier(*data, [1.0, 1.0, 0.3], seed=[3, 4, 3], **SHORT)
+    for k, (alpha, seed) in enumerate([(1.0, 3), (1.0, 4), (0.3, 3)]):
+        alone = train_frontier(*data, [alpha], seed=seed, **SHORT)
+        assert torch.allclose(alone.logits(data[0])[0], stack.logits(data[0])[k], atol=1e-3)
+    assert float((stack.logits(data[0])[0] - stack.logits(data[0])[1]).abs().max()) > 0.1
+
+
 def test_each_model_can_have_its_own_teacher():
     points, p, heldout, heldout_p = drawn()
     flat, heldout_flat = (0.5 * rows + 0.5 / 3 for rows in (p, heldout_p))
@@ -174,6 +183,9 @@ def test_the_seed_fixes_everything_and_nothing_else_is_touched():
         ({"step_size": -1.0}, "step_size must be a number"),
         ({"learning_rate": 0.0}, "learning_rate must be a number"),
         ({"seed": -1}, "seed must be a whole number"),
+        ({"seed": [0, -1], "alphas": [0.1, 0.2]}, "seed must be a whole number"),
+        ({"seed": [0, 1]}, "seed must be one number, or one for each of 1 alphas, got 2"),
+        ({"seed": 1.5}, "seed must be a whole number"),
     ],
 )
 def test_a_bad_argument_is_named(changes, message):

@@ -217,6 +217,17 @@ def test_predict_in_batches_equals_one_big_batch_in_eval_mode(name, batch_size):
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+def test_large_images_are_predicted_in_smaller_batches_on_a_cpu():
+    seen = []
+    net = create("cnn-4", num_classes=3, in_channels=1).eval()
+    net.register_forward_hook(lambda net, shown, _: seen.append(len(shown[0])))
+    for side in (14, 32, 64):
+        seen.clear()
+        predict(net, torch.zeros(1300, 1, side, side, dtype=torch.uint8))
+        assert sum(seen) == 1300
+        assert max(seen) == {14: 668, 32: 128, 64: 32}[side]
+
+
 def test_predict_uses_running_statistics_and_leaves_them_unchanged():
     net, images = used("cnn-4"), inputs(10)
     before = {key: value.clone() for key, value in net.state_dict().items()}
