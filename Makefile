@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint unit nbval coverage mutate test-lowest notebooks lab audit clean help
+.PHONY: demo test lint unit nbval coverage mutate test-lowest notebooks lab bench audit clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
@@ -56,6 +56,9 @@ lab: $(READY)  ## open JupyterLab on the notebooks; it listens on this machine a
 audit: $(READY)  ## ask for known weaknesses of the installed packages (needs the network)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[audit]'
 	$(BIN)/python tests/audit.py
+
+bench: $(READY)  ## speed, side by side with other ways (ARGS="--only KEY", --strict, --quick)
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 clean:  ## remove what was made, but not .venv
 	rm -rf out build *.egg-info .pytest_cache .ruff_cache .hypothesis mutants .coverage*

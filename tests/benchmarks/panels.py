@@ -2,21 +2,25 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/panels.py
 
-Each measured step sets ``panel.state`` to a state not seen before and ends when numbers and PNG are
-there. "Prepared" steps move what answers from results at hand (alpha, strength, a class weight);
-"new" steps move what has to be trained or solved first. Wall time, and CPU time of the process,
-which other programs disturb less. About half a minute on one core.
+Each measured step moves one control to a state not seen before and ends when numbers and PNG are
+there; every control of a panel is moved equally often. Wall time; the programs beside it disturb
+it, so there is the CPU time of the process, too. About half a minute on one core.
 """
 
+from __future__ import annotations
+
 import random
+import statistics
 import time
 
 import torch
+from timing import chosen
 
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
 from rdlite.panels.base import Panel
 
-ROUNDS, MOVES = 10, 5  # new steps, and the prepared steps after each of them
+ROUNDS = 6  # of one move a control, after a round that warms up
+CONTROLS = 4  # of a panel with more of them, drawn anew each round
 
 
 def photographs() -> ClassWeightPanel:
@@ -28,70 +32,67 @@ def photographs() -> ClassWeightPanel:
     return ClassWeightPanel(logits, labels, names, [1000 // 2**k for k in range(10)])
 
 
-PANELS = {  # name -> its maker and its costly controls, whose change is a "new" step
-    "PlanePanel": (PlanePanel, ("imbalance", "teacher", "strength")),
-    "TeacherPanel": (TeacherPanel, ("population", "teacher")),
-    "ClassWeightPanel": (photographs, ()),
-    "ClassWeightPanel.on_plane": (ClassWeightPanel.on_plane, ()),
-    "TradeoffPanel": (TradeoffPanel, ()),
+PANELS = {
+    "PlanePanel": PlanePanel,
+    "TeacherPanel": TeacherPanel,
+    "ClassWeightPanel": photographs,
+    "ClassWeightPanel.on_plane": ClassWeightPanel.on_plane,
+    "TradeoffPanel": TradeoffPanel,
 }
 
 
-def draw(panel: Panel, names: tuple[str, ...], rng: random.Random) -> dict:
-    """Random values of some controls. The teacher "none" is left out: it ignores the strength."""
-    return {
-        name: rng.choice([value for _, value in panel.controls[name].options if value != "none"])
-        for name in names
-    }
-
-
-def step(panel: Panel, change: dict) -> tuple[float, float]:
-    """Wall and CPU milliseconds of one change."""
+def step(panel: Panel, change: dict) -> dict[str, float]:
+    """Milliseconds of one change, by clock."""
     wall, cpu = time.perf_counter(), time.process_time()
     panel.state = change
-    took = 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
+    took = {
+        "wall": 1000 * (time.perf_counter() - wall),
+        "cpu": 1000 * (time.process_time() - cpu),
+    }
     if not panel.picture.value:
         raise RuntimeError(f"{panel!r} shows an error: {panel.numbers.value}")
     return took
 
 
-def steps(panel: Panel, costly: tuple[str, ...]) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds of the prepared and of the new steps of one panel, after a warm-up."""
-    rng, seen = random.Random(0), {str(panel.default)}
-    cheap = tuple(name for name in panel.controls if name not in costly)
-    taken = {"prepared": [], "new": []}
-    for k in range(ROUNDS + 1):
-        for kind, names in [("new", costly), *[("prepared", cheap)] * MOVES]:
-            for _ in range(100):  # a state, or a costly part of it, that is new
-                change = draw(panel, names, rng)
-                key = str(change if kind == "new" else {**panel.state, **change})
-                if names and key not in seen:
-                    seen.add(key)
-                    took = step(panel, change)
-                    if k > 0:  # the first round is the warm-up
-                        taken[kind].append(took)
-                    break
-        seen.add(str(panel.state))
+def steps(panel: Panel, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Control -> what its moves took; a state is shown once only."""
+    rng, seen = random.Random(0), {str(panel.state)}
+    taken: dict[str, list[dict[str, float]]] = {}
+    for k in range(rounds + 1):
+        names = rng.sample(list(panel.controls), min(CONTROLS, len(panel.controls)))
+        for name in names:
+            values = [value for _, value in panel.controls[name].options]
+            changes = [{name: value} for value in rng.sample(values, len(values))]
+            fresh = [c for c in changes if str({**panel.state, **c}) not in seen]
+            if name == "strength" and panel.state["teacher"] == "none":
+                continue  # it is not in use
+            if fresh:
+                took = step(panel, fresh[0])
+                seen.add(str(panel.state))
+                if k > 0:
+                    taken.setdefault(name, []).append(took)
     return taken
 
 
-def measure() -> dict[str, dict[str, float]]:
-    """Panel and kind of step -> number of steps, median and 95th percentile in milliseconds."""
-    torch.set_num_threads(1)
-    rows = {}
-    for name, (make, costly) in PANELS.items():
-        for kind, taken in steps(make(), costly).items():
-            if taken:
-                row = {"steps": len(taken)}
-                for clock, values in zip(("wall", "CPU"), torch.tensor(taken).T, strict=True):
-                    row[f"{clock} median"] = float(values.median())
-                    row[f"{clock} 95 %"] = float(values.quantile(0.95))
-                rows[f"{name}, {kind}"] = row
-    return rows
+def measure(quick: bool = False) -> dict:
+    """The median by panel; its 95th percentile, and the median of each control's moves."""
+    threads, clock = torch.get_num_threads(), chosen["clock"]
+    values, others, by_control = {}, {}, {}
+    for name, make in PANELS.items():
+        taken = steps(make(), 1 if quick else ROUNDS)
+        times = {control: [t[clock] for t in steps] for control, steps in taken.items()}
+        every = [t for own in times.values() for t in own]
+        values[name] = statistics.median(every)
+        others[f"{name}, 95th percentile"] = float(torch.tensor(every).quantile(0.95))
+        if len(times) <= CONTROLS and not name.startswith("ClassWeight"):
+            by_control[name] = {control: statistics.median(own) for control, own in times.items()}
+    torch.set_num_threads(threads)
+    return {"values": values, "others": others, "by control": by_control}
 
 
 if __name__ == "__main__":
-    rows = measure()
-    print(f"{'milliseconds':<36}" + "".join(f"{word:>13}" for word in next(iter(rows.values()))))
-    for name, row in rows.items():
-        print(f"{name:<36}" + "".join(f"{value:13.0f}" for value in row.values()))
+    result = measure()
+    for name, value in {**result["values"], **result["others"]}.items():
+        print(f"{name:<50}{value:8.0f} ms")
+    for name, controls in result["by control"].items():
+        print(name, {control: round(value) for control, value in controls.items()})

@@ -1,0 +1,66 @@
+"""The demo's grid (one seed): one process with all threads over one-thread processes, a core each.
+
+`run_grid` does the second. The first trains the same runs one after another, by the same store.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+
+import pandas as pd
+import torch
+from timing import in_turns, medians, over
+
+from rdlite.runs import Store
+from rdlite.specs import GridSpec
+from rdlite.studies import frame, run_grid
+from rdlite.training import TrainConfig
+
+SPEC = GridSpec(seeds=(0,))
+QUICK = GridSpec(
+    head=60, heldout=10, seeds=(0,), teachers=("standard",), config=TrainConfig(epochs=1)
+)
+
+
+def in_one_process(spec: GridSpec) -> pd.DataFrame:
+    """The table, trained with all threads."""
+    runs = spec.runs()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        for run in dict.fromkeys(run.teacher for run in runs if run.teacher):
+            store.finish(run, weights=True)
+        for run in runs:
+            store.finish(run)
+        return frame(runs, store)
+
+
+def measure(quick: bool = False) -> dict:
+    """The ratio. Processes are started anew each turn: starting them is part of the time."""
+    from joblib.externals.loky import get_reusable_executor
+
+    spec, threads = QUICK if quick else SPEC, torch.get_num_threads()
+    tables = {}
+
+    def alone() -> float:
+        torch.set_num_threads(threads)
+        started = time.perf_counter()
+        tables["one process"] = in_one_process(spec)
+        return time.perf_counter() - started
+
+    def side_by_side() -> float:
+        started = time.perf_counter()
+        tables["processes"] = run_grid(spec, progress=False)
+        seconds = time.perf_counter() - started
+        get_reusable_executor().shutdown(wait=True)
+        return seconds
+
+    jobs = {"one process": alone, "processes": side_by_side}
+    taken = in_turns(jobs, 1)
+    averages = {name: float(table.average.mean()) for name, table in tables.items()}
+    return {
+        "values": {"one process": over(taken, "one process", "processes")},
+        "seconds": medians(taken),
+        "networks": len(spec.runs()) + len({run.teacher for run in spec.runs() if run.teacher}),
+        "mean accuracy": averages,
+    }
