@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -42,6 +45,8 @@ class History:
     def frame(self) -> pd.DataFrame:
         """A row a round: the numbers of ``rows`` and, for each class k, ``risk_k``,
         ``multiplier_k`` and ``class_weight_k``."""
+        import pandas as pd  # a quarter of a second, and only needed here
+
         m = len(self.class_names)
         parts = [pd.DataFrame(self.rows)]
         for name in ("risk", "multiplier", "class_weight"):

@@ -78,6 +78,13 @@ def test_importing_rdlite_is_light():
     assert shown.stdout.strip() == "set()"
 
 
+def test_importing_the_training_brings_no_table_or_figure():
+    heavy = "{'pandas', 'matplotlib', 'torchvision', 'joblib'}"
+    code = f"import sys, rdlite.training; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
 def test_the_readme_commands_exist():
     readme = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
