@@ -105,7 +105,7 @@ def draw(result: dict, file: Path) -> None:
             ax.set_title(f"exponent {result['values'][f'{what} by {name}']:.2f}", fontsize=10)
             ax.set(xlabel=name, ylabel=f"peak {what}" if what == "MiB" else what)
             ax.legend(fontsize=8, frameon=False)
-    figure.suptitle("Time and memory of a training grow at most linearly")
+    figure.suptitle("Time and peak memory of a training; below 1 is better than linear")
     figure.savefig(file, dpi=120)
 
 
