@@ -169,19 +169,23 @@ def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
 def _gradients(
     parameters: Sequence[Tensor], columns: Tensor, shift: Tensor, shares: Tensor
 ) -> tuple[Tensor, ...]:
-    """Of the margin loss (8), each model's by its own parameters. Written out: half the time."""
+    """Of the margin loss (8), each model's by its own parameters.
+
+    Written out and, where an array is as large as the hidden layer, in place: autograd takes half
+    as long again for one model, and a quarter for 33.
+    """
     inward, inward_bias, outward, outward_bias = parameters
     stacked = columns.expand(len(inward), -1, -1)
-    hidden = torch.baddbmm(inward_bias, inward, stacked).tanh()  # (M, h, n)
-    logits = torch.baddbmm(outward_bias, outward, hidden)  # (M, m, n)
-    log_p = torch.log_softmax(logits - shift, 1)
-    by_logits = torch._log_softmax_backward_data(shares, log_p, 1, log_p.dtype)
-    by_hidden = outward.transpose(1, 2) @ by_logits
-    by_sums = torch.ops.aten.tanh_backward(by_hidden, hidden)
+    hidden = torch.baddbmm(inward_bias, inward, stacked).tanh_()  # (M, h, n)
+    p = torch.softmax(torch.baddbmm(outward_bias, outward, hidden) - shift, 1)  # (M, m, n)
+    by_logits = shares - p.mul_(shares.sum(1, keepdim=True))
+    by_outward = by_logits @ hidden.transpose(1, 2)
+    slopes = hidden.square_().neg_().add_(1)  # of tanh
+    by_sums = (outward.transpose(1, 2) @ by_logits).mul_(slopes)
     return (
         by_sums @ stacked.transpose(1, 2),
         by_sums.sum(2, keepdim=True),
-        by_logits @ hidden.transpose(1, 2),
+        by_outward,
         by_logits.sum(2, keepdim=True),
     )
 

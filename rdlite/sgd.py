@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -105,8 +106,8 @@ class Sgd:
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
-        if loss.is_cpu and parallel.size() == 1:
-            self._check(self.losses[-1:])
+        if loss.is_cpu and parallel.size() == 1 and not math.isfinite(self.losses[-1]):
+            self._stop(self.done)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -115,10 +116,12 @@ class Sgd:
         """The last losses are finite."""
         finite = torch.isfinite(torch.as_tensor(losses)).tolist()
         if not all(finite):
-            first = self.done - len(finite) + finite.index(False) + 1
-            raise FloatingPointError(
-                f"training diverged: the loss is not finite at step {first}; {CURE}"
-            )
+            self._stop(self.done - len(finite) + finite.index(False) + 1)
+
+    def _stop(self, step: int) -> None:
+        raise FloatingPointError(
+            f"training diverged: the loss is not finite at step {step}; {CURE}"
+        )
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (n, m) float32, as `rdlite.models.predict`; every process takes a share."""
