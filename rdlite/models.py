@@ -214,7 +214,9 @@ class CifarResNet(nn.Module):
         for inputs, outputs in ((16, 32), (32, 64)):
             blocks.append(BasicBlock(inputs, outputs, 2))
             blocks += [BasicBlock(outputs, outputs, 1) for _ in range((depth - 2) // 6 - 1)]
-        self.stem = nn.Sequential(_conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU())
+        self.stem = nn.Sequential(
+            _conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+        )
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, num_classes))
         for module in self.modules():
@@ -234,7 +236,7 @@ class BasicBlock(nn.Module):
         self.body = nn.Sequential(
             _conv3x3(inputs, outputs, stride),
             nn.BatchNorm2d(outputs),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             _conv3x3(outputs, outputs),
             nn.BatchNorm2d(outputs),
         )
@@ -245,4 +247,4 @@ class BasicBlock(nn.Module):
             shortcut = x[:, :, :: self.stride, :: self.stride]
         if self.padding:
             shortcut = F.pad(shortcut, (0, 0, 0, 0, self.padding, self.padding))
-        return F.relu(self.body(x) + shortcut)
+        return F.relu_(self.body(x).add_(shortcut))
