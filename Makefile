@@ -15,7 +15,7 @@ demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one s
 	$(BIN)/python -m rdlite demo $(ARGS)
 
 test: lint  ## everything that continuous integration checks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(MAKE) nbval
 
 lint: $(READY)  ## style and formatting

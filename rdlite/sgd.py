@@ -102,7 +102,8 @@ class Sgd:
             group["lr"] = self.config.learning_rate * share
         index, view = (parallel.mine(rows) for rows in next(self.views))
         with self.autocast():
-            logits, rows = self.logits_of(view), self.target_rows(index, view)
+            rows = self.target_rows(index, view)  # first: a teacher would push what backward
+            logits = self.logits_of(view)  # needs out of the cache
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1

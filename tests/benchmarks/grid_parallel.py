@@ -1,4 +1,4 @@
-"""The demo's grid (one seed): one process with all threads over one-thread processes, a core each.
+"""The demo's grid: one process with all threads over one-thread processes, one a core.
 
 `run_grid` does the second. The first trains the same runs one after another, by the same store.
 """
@@ -10,14 +10,14 @@ import time
 
 import pandas as pd
 import torch
-from timing import in_turns, medians, over
+from timing import medians, over
 
 from rdlite.runs import Store
 from rdlite.specs import GridSpec
 from rdlite.studies import frame, run_grid
 from rdlite.training import TrainConfig
 
-SPEC = GridSpec(seeds=(0,))
+SPEC = GridSpec()
 QUICK = GridSpec(
     head=60, heldout=10, seeds=(0,), teachers=("standard",), config=TrainConfig(epochs=1)
 )
@@ -36,7 +36,7 @@ def in_one_process(spec: GridSpec) -> pd.DataFrame:
 
 
 def measure(quick: bool = False) -> dict:
-    """The ratio. Processes are started anew each turn: starting them is part of the time."""
+    """The ratio, of one turn, which takes minutes. Starting the processes is part of the time."""
     from joblib.externals.loky import get_reusable_executor
 
     spec, threads = QUICK if quick else SPEC, torch.get_num_threads()
@@ -56,7 +56,7 @@ def measure(quick: bool = False) -> dict:
         return seconds
 
     jobs = {"one process": alone, "processes": side_by_side}
-    taken = in_turns(jobs, 1)
+    taken = {name: [job()] for name, job in jobs.items()}
     averages = {name: float(table.average.mean()) for name, table in tables.items()}
     return {
         "values": {"one process": over(taken, "one process", "processes")},
