@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdlite.distortions import distort
+from rdlite.game import bounded
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
 from rdlite.plane import GaussianMixture
 from rdlite.theory import Population, add_noise, bias, hedge_curve, regret_bound, temper
@@ -84,6 +85,24 @@ def test_class_risks_are_a_sample_mean_for_one_hot_rows():
     expected = torch.stack([loss[labels == y].mean() for y in range(3)])
     risks = Population(torch.full((4,), 0.25), eta).class_risks(f)
     assert torch.allclose(risks, expected, atol=1e-14)
+
+
+def test_a_random_population_is_drawn_as_its_docstring_says():
+    """In float64, by NumPy from the same draws: seed 0, imbalance 10 and spread 2 by default."""
+    generator = torch.Generator().manual_seed(0)
+    weights = 0.1 + torch.rand(7, generator=generator, dtype=torch.float64).numpy()
+    noise = torch.randn(7, 4, generator=generator, dtype=torch.float64).numpy()
+    joint = np.exp(2 * noise) / 10 ** (np.arange(4) / 3)
+    population = Population.random(7, 4)
+    np.testing.assert_allclose(population.weights, weights / weights.sum(), rtol=1e-14)
+    np.testing.assert_allclose(population.eta, joint / joint.sum(1, keepdims=True), rtol=1e-12)
+    assert Population.random(1, 2, sharpness=0).eta.shape == (1, 2)
+
+
+def test_bounded_probabilities_have_mass_1_in_float64():
+    p, above = bounded(Population.random(50, 6).eta, 0.1)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
+    assert (p[~above] == 0.1).all() and (~above).any() and (p[above] > 0.1).all()
 
 
 def test_a_random_population_is_fixed_by_its_seed_and_has_the_long_tail_asked_for():
