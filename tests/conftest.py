@@ -1,5 +1,6 @@
 """What several test files share: one thread, so that runs are bit-identical, and small splits."""
 
+import signal
 import sys
 
 import pytest
@@ -11,6 +12,12 @@ from rdlite import data
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_works():
+    """A shell without job control has what it starts in the background ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
