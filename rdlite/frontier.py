@@ -50,10 +50,12 @@ class Frontier:
         Raises:
             ValueError: points of another shape or not finite.
         """
-        columns = _columns("points", points, self.parameters[0].shape[2])
-        return _logits(self.parameters, columns).transpose(1, 2)
+        with torch.no_grad():
+            columns = _columns("points", points, self.parameters[0].shape[2])
+            return _logits(self.parameters, columns).transpose(1, 2)
 
 
+@torch.no_grad()
 def train_frontier(
     points: Tensor,
     targets: Tensor,
@@ -147,6 +149,7 @@ def train_frontier(
         for i in range(1, steps_per_round + 1):  # eq. (8)
             gradients = _gradients(parameters, columns, shift, shares)
             _adam(parameters, gradients, moments, (k - 1) * steps_per_round + i, learning_rate)
+        # eq. (1) or (4)
         risks = _cross_entropy(_logits(parameters, heldout_columns), heldout) / heldout_prior
         if not bool(torch.isfinite(risks).all()):
             raise FloatingPointError(
@@ -195,7 +198,6 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * torch.log_softmax(logits, 1)).mean(2)
 
 
-@torch.no_grad()
 def _adam(
     parameters: Sequence[Tensor],
     gradients: Sequence[Tensor],

@@ -151,6 +151,16 @@ def test_alpha_1_lifts_the_worst_class_over_alpha_0():
     assert float(torch.stack(average).mean(0).diff()) > 0.05
 
 
+def test_a_teacher_whose_graph_is_kept_changes_nothing_and_is_not_kept():
+    """Probabilities that are not detached: no graph grows over the rounds."""
+    data = drawn()
+    kept = [part.clone().requires_grad_() for part in data]
+    frontier = train_frontier(*kept, ALPHAS, **SHORT)
+    parts = [*frontier.parameters, frontier.risks, frontier.multipliers, frontier.logits(kept[0])]
+    assert not any(part.requires_grad for part in parts)
+    assert torch.equal(parts[-1], train_frontier(*data, ALPHAS, **SHORT).logits(data[0]))
+
+
 def test_the_seed_fixes_everything_and_nothing_else_is_touched():
     data = drawn()
     before = [part.clone() for part in data]
