@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -19,17 +21,29 @@ from rdlite.data import Split
 from rdlite.objectives import ROBUST
 from rdlite.training import TrainConfig, fit
 
-CASES = {  # name -> network, pixels, images, threads (None for all), config
-    "cnn-6, 14 px, batch 32": ("cnn-6", 14, 5000, 1, TrainConfig(batch_size=32)),
-    "cnn-16, 28 px, batch 128": ("cnn-16", 28, 5000, 1, TrainConfig(batch_size=128)),
+CASES = {  # name -> network, pixels, images, threads (None for all), turns, config
+    "cnn-6, 14 px, batch 32": ("cnn-6", 14, 5000, 1, 8, TrainConfig(batch_size=32)),
+    "cnn-16, 28 px, batch 128": ("cnn-16", 28, 5000, 1, 8, TrainConfig(batch_size=128)),
     "resnet-20, 32 px, batch 128, augmented": (
         "resnet-20",
         32,
         1200,
         None,
+        3,
         TrainConfig(batch_size=128, shift=4, flip=True),
     ),
 }
+
+
+def cases(quick: bool) -> Iterator[tuple[str, str, Split, Split, TrainConfig, int]]:
+    """Name, network, train and held-out split, config and turns of a case, with its threads set."""
+    threads = torch.get_num_threads()
+    for case, (name, pixels, images, few, turns, config) in CASES.items():
+        torch.set_num_threads(few or threads)
+        train, heldout = photographs(pixels, 500 if quick else images)
+        config = replace(config, epochs=2 if quick else 3)
+        yield case, name, train, heldout, config, 1 if quick else turns
+    torch.set_num_threads(threads)
 
 
 def bare(net: nn.Module, train: Split, heldout: Split, config: TrainConfig) -> list[float]:
@@ -99,21 +113,14 @@ def fitted(net: nn.Module, train: Split, heldout: Split, config: TrainConfig) ->
 
 def measure(quick: bool = False) -> dict:
     """Ratios by case, and the medians that they come from."""
-    from dataclasses import replace
+    values, seconds = {}, {}
+    for case, name, train, heldout, config, turns in cases(quick):
 
-    values, seconds, threads = {}, {}, torch.get_num_threads()
-    for name, (net, pixels, images, few, config) in CASES.items():
-        torch.set_num_threads(few or threads)
-        train, heldout = photographs(pixels, 500 if quick else images)
-        config = replace(config, epochs=2 if quick else 3)
-
-        def run(how, net=net, train=train, heldout=heldout, config=config) -> float:
-            times = how(network(net, train), train, heldout, config)
+        def run(how, name=name, train=train, heldout=heldout, config=config) -> float:
+            times = how(network(name, train), train, heldout, config)
             return statistics.median(times[-(config.epochs - 1) :])  # the first warms up
 
         jobs = {"fit": lambda run=run: run(fitted), "bare": lambda run=run: run(bare)}
-        turns = 1 if quick else 3 if few is None else 8
         taken = in_turns(jobs, turns)
-        values[name], seconds[name] = over(taken, "fit", "bare"), medians(taken)
-    torch.set_num_threads(threads)
+        values[case], seconds[case] = over(taken, "fit", "bare"), medians(taken)
     return {"values": values, "seconds": seconds}

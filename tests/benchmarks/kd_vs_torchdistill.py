@@ -14,7 +14,7 @@ import logging
 import statistics
 
 import torch
-from timing import in_turns, medians, network, now, over, photographs
+from timing import in_turns, medians, network, now, over, photographs, stretches_of_sgd
 from torch import Tensor, nn
 
 from rdlite.batches import as_input, augment
@@ -22,7 +22,6 @@ from rdlite.data import Split, Splits
 from rdlite.distillation import distill
 from rdlite.models import predict
 from rdlite.objectives import STANDARD
-from rdlite.sgd import Sgd
 from rdlite.training import TrainConfig
 
 EPOCHS = 60  # what comes before the first is spread over so many
@@ -103,26 +102,20 @@ def our_epoch(
     """Seconds of an epoch but the first, with a share of what comes before; the last mean loss."""
     splits = Splits("", train, heldout, heldout, "")
     config = TrainConfig(epochs=epochs, batch_size=BATCH, **AUGMENTED)
-    asked, starts, ends, run_until = now(), [], [], Sgd.run_until
-
-    def watched(*args: object) -> float:
-        starts.append(now())
-        return run_until(*args)
-
-    Sgd.run_until = watched
-    history = distill(
-        teacher,
-        network("resnet-20", train),
-        splits,
-        STANDARD,
-        teacher_view=view,
-        mix=0.5,
-        config=config,
-        on_round=lambda _: ends.append(now()),
-    )
-    Sgd.run_until = run_until
-    inside = [end - start for start, end in zip(starts, ends, strict=True)]
-    before = starts[0] - asked
+    asked, ends = now(), []
+    with stretches_of_sgd() as stretches:
+        history = distill(
+            teacher,
+            network("resnet-20", train),
+            splits,
+            STANDARD,
+            teacher_view=view,
+            mix=0.5,
+            config=config,
+            on_round=lambda _: ends.append(now()),
+        )
+    inside = [end - start for (start, _), end in zip(stretches, ends, strict=True)]
+    before = stretches[0][0] - asked
     return statistics.median(inside[1:]) + before / EPOCHS, history.rows[-1]["loss"]
 
 

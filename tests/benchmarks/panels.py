@@ -1,10 +1,9 @@
 """From a control to the picture: how long the panels take, in milliseconds.
 
-    OMP_NUM_THREADS=1 .venv/bin/python tests/benchmarks/panels.py
+    make bench ARGS="--only panel_ms"
 
 Each measured step moves one control to a state not seen before and ends when numbers and PNG are
-there; every control of a panel is moved equally often. Wall time; the programs beside it disturb
-it, so there is the CPU time of the process, too. About half a minute on one core.
+there; every control of a panel is moved equally often.
 """
 
 from __future__ import annotations
@@ -76,23 +75,13 @@ def steps(panel: Panel, rounds: int) -> dict[str, list[dict[str, float]]]:
 
 def measure(quick: bool = False) -> dict:
     """The median by panel; its 95th percentile, and the median of each control's moves."""
-    threads, clock = torch.get_num_threads(), chosen["clock"]
     values, others, by_control = {}, {}, {}
     for name, make in PANELS.items():
         taken = steps(make(), 1 if quick else ROUNDS)
-        times = {control: [t[clock] for t in steps] for control, steps in taken.items()}
+        times = {control: [t[chosen["clock"]] for t in steps] for control, steps in taken.items()}
         every = [t for own in times.values() for t in own]
         values[name] = statistics.median(every)
         others[f"{name}, 95th percentile"] = float(torch.tensor(every).quantile(0.95))
         if len(times) <= CONTROLS and not name.startswith("ClassWeight"):
             by_control[name] = {control: statistics.median(own) for control, own in times.items()}
-    torch.set_num_threads(threads)
     return {"values": values, "others": others, "by control": by_control}
-
-
-if __name__ == "__main__":
-    result = measure()
-    for name, value in {**result["values"], **result["others"]}.items():
-        print(f"{name:<50}{value:8.0f} ms")
-    for name, controls in result["by control"].items():
-        print(name, {control: round(value) for control, value in controls.items()})

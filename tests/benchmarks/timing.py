@@ -6,7 +6,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 import rdlite
 from rdlite import data, models
+from rdlite.sgd import Sgd
 
 Seconds = dict[str, list[float]]  # by job, one a turn
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -50,6 +52,24 @@ def over(taken: Seconds, a: str, b: str) -> float:
 def medians(taken: Seconds) -> dict[str, float]:
     """Median seconds by job."""
     return {name: statistics.median(values) for name, values in taken.items()}
+
+
+@contextmanager
+def stretches_of_sgd() -> Iterator[list[tuple[float, float]]]:
+    """When each `Sgd.run_until` of the block started and ended; there is one a round."""
+    stretches, run_until = [], Sgd.run_until
+
+    def timed(*args: object) -> float:
+        started = now()
+        mean_loss = run_until(*args)
+        stretches.append((started, now()))
+        return mean_loss
+
+    Sgd.run_until = timed
+    try:
+        yield stretches
+    finally:
+        Sgd.run_until = run_until
 
 
 def machine() -> dict:
