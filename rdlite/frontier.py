@@ -50,12 +50,10 @@ class Frontier:
         Raises:
             ValueError: points of another shape or not finite.
         """
-        with torch.no_grad():
-            columns = _columns("points", points, self.parameters[0].shape[2])
-            return _logits(self.parameters, columns).transpose(1, 2)
+        columns = _columns("points", points, self.parameters[0].shape[2])
+        return _logits(self.parameters, columns).transpose(1, 2)
 
 
-@torch.no_grad()
 def train_frontier(
     points: Tensor,
     targets: Tensor,
@@ -230,19 +228,23 @@ def _first_parameters(seeds: Sequence[int], d: int, hidden: int, m: int) -> list
 
 
 def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
-    """(d, n) float32 from (n, d)."""
+    """(d, n) float32 from (n, d), without a graph: the gradient is written out."""
     checks.tensor(name, points)
     good = points.ndim == 2 and len(points) >= 1 and points.shape[1] >= 1
     checks.require(
         good and d in (None, points.shape[1]),
         f"{name} must have shape (n, {'d' if d is None else d}), got {tuple(points.shape)}",
     )
-    checks.finite(name, points)
-    return points.float().T.contiguous()
+    checks.finite(name, points.detach())
+    return points.detach().float().T.contiguous()
 
 
 def _stack(name: str, targets: Tensor, models: int, n: int, m: int) -> Tensor:
-    """(M, m, n) float32 from (n, m) or (M, n, m); every class has mass for every model."""
+    """(M, m, n) float32, without a graph, from (n, m) or (M, n, m).
+
+    Every class has mass for every model.
+    """
+    targets = targets.detach()
     checks.require(
         tuple(targets.shape) in ((n, m), (models, n, m)),
         f"{name} must have shape ({n}, {m}) or ({models}, {n}, {m}), got {tuple(targets.shape)}",
