@@ -139,13 +139,14 @@ def train_frontier(
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     player = torch.full_like(prior, 1 / m)
     shares = -1 / len(points) * targets  # of the loss: times a log-probability each
+    scratch = torch.empty(2, models, hidden, len(points))  # arrays of the hidden layer, used again
     history = []
     for k in range(1, rounds + 1):
         weights = ((1 - alpha) * anchors + alpha * player) / prior  # eq. (7)
         weights = (weights / weights.mean(1, keepdim=True)).clamp_min(SMALLEST_WEIGHT)
         shift = weights.log()[:, :, None]
         for i in range(1, steps_per_round + 1):  # eq. (8)
-            gradients = _gradients(parameters, columns, shift, shares)
+            gradients = _gradients(parameters, columns, shift, shares, scratch)
             _adam(parameters, gradients, moments, (k - 1) * steps_per_round + i, learning_rate)
         # eq. (1) or (4)
         risks = _cross_entropy(_logits(parameters, heldout_columns), heldout) / heldout_prior
@@ -162,29 +163,35 @@ def train_frontier(
 
 def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
     """(M, m, n) from the points as columns (d, n)."""
-    inward, inward_bias, outward, outward_bias = parameters
+    _, _, outward, outward_bias = parameters
+    return torch.baddbmm(outward_bias, outward, _hidden(parameters, columns))
+
+
+def _hidden(parameters: Sequence[Tensor], columns: Tensor, out: Tensor | None = None) -> Tensor:
+    """(M, h, n), tanh(z) as 2 sigmoid(2z) - 1, which a CPU computes ten times as fast."""
+    inward, inward_bias, _, _ = parameters
     stacked = columns.expand(len(inward), -1, -1)  # (M, d, n), no copy
-    return torch.baddbmm(outward_bias, outward, torch.baddbmm(inward_bias, inward, stacked).tanh())
+    twice = torch.baddbmm(inward_bias, inward, stacked, beta=2, alpha=2, out=out)
+    return twice.sigmoid_().mul_(2).sub_(1)
 
 
 def _gradients(
-    parameters: Sequence[Tensor], columns: Tensor, shift: Tensor, shares: Tensor
+    parameters: Sequence[Tensor], columns: Tensor, shift: Tensor, shares: Tensor, scratch: Tensor
 ) -> tuple[Tensor, ...]:
     """Of the margin loss (8), each model's by its own parameters.
 
-    Written out and, where an array is as large as the hidden layer, in place: autograd takes half
-    as long again for one model, and a quarter for 33.
+    Written out, and arrays as large as the hidden layer are those of ``scratch`` (2, M, h, n): new
+    ones come from the system in every step, which takes longer than all that is computed.
     """
-    inward, inward_bias, outward, outward_bias = parameters
-    stacked = columns.expand(len(inward), -1, -1)
-    hidden = torch.baddbmm(inward_bias, inward, stacked).tanh_()  # (M, h, n)
+    _, _, outward, outward_bias = parameters
+    hidden = _hidden(parameters, columns, out=scratch[0])
     p = torch.softmax(torch.baddbmm(outward_bias, outward, hidden) - shift, 1)  # (M, m, n)
     by_logits = shares - p.mul_(shares.sum(1, keepdim=True))
     by_outward = by_logits @ hidden.transpose(1, 2)
     slopes = hidden.square_().neg_().add_(1)  # of tanh
-    by_sums = (outward.transpose(1, 2) @ by_logits).mul_(slopes)
+    by_sums = torch.bmm(outward.transpose(1, 2), by_logits, out=scratch[1]).mul_(slopes)
     return (
-        by_sums @ stacked.transpose(1, 2),
+        by_sums @ columns.T,
         by_sums.sum(2, keepdim=True),
         by_outward,
         by_logits.sum(2, keepdim=True),
