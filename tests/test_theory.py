@@ -66,6 +66,18 @@ def test_a_population_rescales_to_the_simplex_and_keeps_no_alias_of_its_argument
         population.eta = eta
 
 
+def test_what_is_nearly_on_the_simplex_is_divided_by_its_sum():
+    """As softmax in float32 leaves it; `allclose` without a relative tolerance."""
+    weights, eta = np.array([0.5004, 0.5]), np.array([[0.9, 0.1005], [0.3, 0.6992]])
+    population = Population(torch.tensor(weights), torch.tensor(eta))
+    rows = eta / eta.sum(1, keepdims=True)
+    np.testing.assert_allclose(population.weights, weights / 1.0004, rtol=1e-15)
+    np.testing.assert_allclose(population.eta, rows, rtol=1e-15)
+    p = eta[::-1].copy()
+    same = [population.class_risks(torch.eye(2), torch.tensor(q)) for q in (p, rows[::-1].copy())]
+    np.testing.assert_allclose(*same, rtol=1e-15)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_class_risks_equal_a_numpy_loop_for_labels_and_for_a_teacher(seed):
     population = Population.random(15, 4, seed)
