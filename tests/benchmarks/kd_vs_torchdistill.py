@@ -16,6 +16,7 @@ import statistics
 import torch
 from timing import in_turns, medians, network, now, over, photographs, stretches_of_sgd
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from rdlite.batches import as_input, augment
 from rdlite.data import Split, Splits
@@ -119,6 +120,15 @@ def our_epoch(
     return statistics.median(inside[1:]) + before / EPOCHS, history.rows[-1]["loss"]
 
 
+def gigaflops(teacher: nn.Module, student: nn.Module, images: Tensor) -> tuple[float, float]:
+    """Of a teacher's labels, and of a student's step, for one batch (convolutions and linear)."""
+    with FlopCounterMode(display=False) as labels, torch.no_grad():
+        teacher(images)
+    with FlopCounterMode(display=False) as step:
+        student(images).sum().backward()
+    return labels.get_total_flops() / 1e9, step.get_total_flops() / 1e9
+
+
 def measure(quick: bool = False) -> dict | None:
     """The ratios by teacher_view, or None where torchdistill is not installed."""
     if not installed():
@@ -146,6 +156,9 @@ def measure(quick: bool = False) -> dict | None:
             teacher, train, heldout, words, epochs
         )[0]
     taken = in_turns(jobs, 1 if quick else 2)
+    student = network(names[1], train)
+    labels, step = gigaflops(teacher, student, as_input(train.images[:BATCH]))
+    both = labels + step
     return {
         "values": {view: over(taken, "torchdistill", view) for view in TARGETS},
         "others": {
@@ -156,6 +169,12 @@ def measure(quick: bool = False) -> dict | None:
         },
         "seconds": medians(taken),
         "steps": len(train) // BATCH,
+        "gigaflops a batch": {"teacher's labels": labels, "student's step": step},
+        "by arithmetic alone": {
+            "plain": both / step,
+            "views8": both / (step + 8 * labels / EPOCHS),
+            "consistent": 1.0,
+        },
     }
 
 
