@@ -36,7 +36,10 @@ def in_one_process(spec: GridSpec) -> pd.DataFrame:
 
 
 def measure(quick: bool = False) -> dict:
-    """The ratio, of one turn, which takes minutes. Starting the processes is part of the time."""
+    """The ratio. Starting the processes is part of the time.
+
+    Turns take minutes, in which a machine's speed drifts: A B B A, so that a drift cancels.
+    """
     from joblib.externals.loky import get_reusable_executor
 
     spec, threads = QUICK if quick else SPEC, torch.get_num_threads()
@@ -56,7 +59,10 @@ def measure(quick: bool = False) -> dict:
         return seconds
 
     jobs = {"one process": alone, "processes": side_by_side}
-    taken = {name: [job()] for name, job in jobs.items()}
+    taken = {name: [] for name in jobs}
+    for turn in [jobs] if quick else [jobs, reversed(jobs)]:
+        for name in turn:
+            taken[name].append(jobs[name]())
     averages = {name: float(table.average.mean()) for name, table in tables.items()}
     return {
         "values": {"one process": over(taken, "one process", "processes")},

@@ -155,7 +155,7 @@ def measure(quick: bool = False) -> dict | None:
         jobs[view] = lambda words=words, epochs=epochs: our_epoch(
             teacher, train, heldout, words, epochs
         )[0]
-    taken = in_turns(jobs, 1 if quick else 2)
+    taken = in_turns(jobs, 1 if quick else 6)
     student = network(names[1], train)
     labels, step = gigaflops(teacher, student, as_input(train.images[:BATCH]))
     both = labels + step
