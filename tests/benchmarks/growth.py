@@ -15,7 +15,7 @@ from pathlib import Path
 
 START = {"images": 8000, "classes": 10, "rounds": 4}
 RANGES = {
-    "images": (4000, 16000, 64000, 128000),
+    "images": (4000, 16000, 64000, 256000),
     "classes": (10, 30, 100, 300, 1000),
     "rounds": (1, 4, 16, 64, 250),
 }
