@@ -72,7 +72,7 @@ def train_frontier(
     """Train one small network for each alpha, all at once, by eqs (6)-(8).
 
     Every model sees every point in every step (full-batch Adam on the margin loss), so a model
-    comes out the same alone and in the stack.
+    comes out the same alone and in the stack, up to the rounding of sums.
 
     Args:
         points: (n, d), the training points.
@@ -237,13 +237,14 @@ def _first_parameters(seeds: Sequence[int], d: int, hidden: int, m: int) -> list
 def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
     """(d, n) float32 from (n, d), without a graph: the gradient is written out."""
     checks.tensor(name, points)
+    points = points.detach()
     good = points.ndim == 2 and len(points) >= 1 and points.shape[1] >= 1
     checks.require(
         good and d in (None, points.shape[1]),
         f"{name} must have shape (n, {'d' if d is None else d}), got {tuple(points.shape)}",
     )
-    checks.finite(name, points.detach())
-    return points.detach().float().T.contiguous()
+    checks.finite(name, points)
+    return points.float().T.contiguous()
 
 
 def _stack(name: str, targets: Tensor, models: int, n: int, m: int) -> Tensor:
