@@ -103,7 +103,10 @@ def class_bars(
     class_counts: Sequence[int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Accuracy per class of a few models side by side; a star marks each model's worst class.
+    """Accuracy per class of a few models side by side; a star marks each model's lowest bar.
+
+    The legend's worst is the mean over runs of each run's worst class, as in every table. It lies
+    below the lowest bar where the runs differ in which class that is.
 
     Args:
         accuracies: model name -> (runs, m) fractions; bars are means, with one standard error.
@@ -126,7 +129,7 @@ def class_bars(
         mean = runs.mean(0)
         error = runs.std(0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else None
         x = positions + (i - (len(accuracies) - 1) / 2) * width
-        worst = int(mean.argmin())
+        lowest = int(mean.argmin())
         ax.bar(
             x,
             mean,
@@ -135,11 +138,11 @@ def class_bars(
             color=colour,
             edgecolor="white",
             hatch=hatch,
-            label=f"{plain(name)}: average {mean.mean():.2f}, worst {mean[worst]:.2f}",
+            label=f"{plain(name)}: average {mean.mean():.2f}, worst {runs.min(1).mean():.2f}",
             error_kw={"elinewidth": 0.8},
         )
-        above = mean[worst] + (0 if error is None else error[worst]) + 0.02
-        ax.text(x[worst], above, "★", ha="center", color=colour, fontsize=11)
+        above = mean[lowest] + (0 if error is None else error[lowest]) + 0.02
+        ax.text(x[lowest], above, "★", ha="center", color=colour, fontsize=11)
     labels = [plain(name) for name in class_names]
     if class_counts is not None:
         labels = [f"{c}\n{int(n):,}" for c, n in zip(labels, class_counts, strict=True)]

@@ -1,4 +1,4 @@
-"""rdlite.plots_data: an axes in, the same axes out, and what the bars and pictures show."""
+"""rdlite.plots_data, and the bars of rdlite.plots: what the pictures show, on the axes given."""
 
 import matplotlib
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdlite import plots_data
+from rdlite import plots, plots_data
 from rdlite.metrics import summary
 
 
@@ -30,6 +30,16 @@ def test_examples_show_each_class_in_its_row(long_tail, ax):
     assert np.array_equal(picture[8 * 14 : 9 * 14, 14:28], 255 - second_bag)
     assert words(ax.get_yticklabels())[::9] == ["T-shirt (100)", "Ankle boot (10)"]
     assert np.array_equal(picture[9 * 14 :, 10 * 14 :], np.full((14, 28), 255))  # only 10 boots
+
+
+def test_the_worst_of_a_legend_is_that_of_the_tables(ax):
+    """The mean of each run's worst class, 0.2 and 0.4; the lowest bar, 0.5, has the star."""
+    runs = [[0.2, 0.9, 0.9], [0.8, 0.4, 0.9]]
+    assert plots.class_bars({"net": runs}, ["a", "b", "c"], ax=ax) is ax
+    assert words(ax.get_legend().get_texts()) == ["net: average 0.68, worst 0.30"]
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.5, 0.65, 0.9])
+    (star,) = ax.texts
+    assert star.get_position()[0] == 0
 
 
 def test_a_gallery_has_a_caption_under_each_picture(splits, ax):
