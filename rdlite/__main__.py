@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rdlite.specs import GridSpec
+    from rdlite.studies.spec import GridSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _nearest(value: str, known: Iterable[str]) -> str:
-    from rdlite import checks  # imports torch, which --help should not wait for
+    from rdlite.guards import checks  # imports torch, which --help should not wait for
 
     return checks.nearest(value, known)
 
@@ -92,27 +92,28 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 
 def _report(options: argparse.Namespace) -> int:
-    from rdlite import report, results
+    from rdlite.studies import report, results
 
     print("Written:", ", ".join(map(str, report.write(results.read(options.results), options.out))))
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    from rdlite import parallel, results
-    from rdlite.specs import GridSpec, recipe
-    from rdlite.studies import train
+    from rdlite.studies import results
+    from rdlite.studies.grid import train
+    from rdlite.studies.spec import GridSpec, recipe
+    from rdlite.training import devices
 
     file = recipe(options.recipe)
-    with parallel.group(_device(options.device)) as device:
+    with devices.group(_device(options.device)) as device:
         spec = replace(GridSpec.from_file(file), device=device)
         store = options.store or Path("out") / file.stem
-        if options.dry_run or parallel.rank() == 0:
+        if options.dry_run or devices.rank() == 0:
             _print_cost(spec, store, side_by_side=1, labels=options.dry_run)
         if options.dry_run:
             return 0
         table = train(spec, store, every=options.every, resume=options.resume)
-        if parallel.rank() == 0:
+        if devices.rank() == 0:
             shown = table[["teacher", "student", "seed", "average", "worst", "worst_class"]]
             print(shown.round(4).to_string(index=False))
             print("Written:", results.write(store, file, table))
@@ -120,9 +121,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from rdlite import files, results
-    from rdlite.specs import GridSpec, recipe
-    from rdlite.studies import Diverged, processes, run_grid
+    from rdlite.guards import files
+    from rdlite.studies import results
+    from rdlite.studies.grid import Diverged, processes, run_grid
+    from rdlite.studies.spec import GridSpec, recipe
 
     file = recipe(options.spec)
     spec = replace(GridSpec.from_file(file), device=_device(options.device))
@@ -148,8 +150,9 @@ def _study(options: argparse.Namespace) -> int:
 def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool) -> None:
     import torch
 
-    from rdlite import cost, parallel
-    from rdlite.runs import Store
+    from rdlite.studies import cost
+    from rdlite.studies.store import Store
+    from rdlite.training import devices
 
     runs = spec.runs()
     for run in runs if labels else []:
@@ -161,7 +164,7 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
     print(f"; {len(teachers + runs) - len(waiting)} of these networks are in the store")
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if side_by_side > 1 else threads)
-    together = side_by_side * parallel.size()
+    together = side_by_side * devices.size()
     duration = cost.words(cost.of_study(waiting, together, spec.device))
     torch.set_num_threads(threads)
     what = "1 process" if together == 1 else f"{together} processes"
@@ -169,8 +172,9 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from rdlite import checks, demo
-    from rdlite.studies import GridSpec
+    from rdlite.guards import checks
+    from rdlite.studies import demo
+    from rdlite.studies.spec import GridSpec
 
     checks.whole("--seeds", options.seeds, low=1)
     spec = GridSpec(
@@ -188,7 +192,7 @@ def _device(name: str) -> str:
     """``name``, with ``auto`` resolved; a device that is not there is a ValueError."""
     import torch
 
-    from rdlite import checks
+    from rdlite.guards import checks
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,11 +11,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rdlite import checks, multipliers, parallel
+from rdlite import multipliers
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict, teacher_logits
+from rdlite.guards import checks
 from rdlite.objectives import BALANCED, STANDARD
-from rdlite.training import History, TrainConfig, fit
+from rdlite.training import devices
+from rdlite.training.config import TrainConfig
+from rdlite.training.history import History
+from rdlite.training.loop import fit
 
 
 class ShiftedScorer(nn.Module):
@@ -91,8 +95,8 @@ class GroupDRO:
     def __init__(self, num_classes: int, step_size: float = 0.01) -> None:
         checks.number("step_size", step_size, low=0)
         checks.require(
-            parallel.size() == 1,
-            f"group DRO trains in one process, got {parallel.size()}: its player sees every batch",
+            devices.size() == 1,
+            f"group DRO trains in one process, got {devices.size()}: its player sees every batch",
         )
         self.multipliers = multipliers.uniform(num_classes).float()
         self.step_size = step_size

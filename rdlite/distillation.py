@@ -8,11 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rdlite import batches, checks, models
-from rdlite.data import Split, Splits
+from rdlite import models
+from rdlite.data import Split, Splits, batches
+from rdlite.guards import checks
 from rdlite.objectives import Objective
-from rdlite.targets import Targets, teacher_shares
-from rdlite.training import History, TrainConfig, fit
+from rdlite.training.config import TrainConfig
+from rdlite.training.history import History
+from rdlite.training.loop import fit
+from rdlite.training.targets import Targets, teacher_shares
 
 TEACHER_VIEWS = ("consistent", "views", "plain")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 
 def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rdlite import checks
-from rdlite.batches import as_input
+from rdlite.data.batches import as_input
+from rdlite.guards import checks
 
 FLAT_SIZE = 14  # pixels a side that the linear model and the MLP see
 FAMILIES = ("mlp", "cnn", "resnet")

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 
 def uniform(num_classes: int) -> Tensor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 SMALLEST_WEIGHT = 1e-8  # class weights of mean 1 are kept above this, so that log c is finite
 

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
-from rdlite import checks
-from rdlite.studies import CELL
+from rdlite.guards import checks
 
 # Okabe and Ito's palette, safe for colour-blind readers
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -30,71 +28,6 @@ def plain(name: object) -> str:
     '\\\\$5'
     """
     return str(name).replace("$", r"\$")
-
-
-def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Average against worst-class accuracy, one marker a cell of the grid.
-
-    Args:
-        table: rows of `rdlite.studies.run_grid`; cells are averaged over seeds, with bars of one
-            standard error where there is more than one. Open markers: the held-out labels of
-            eq. (6) were one-hot.
-        ax: where to draw; by default a new figure.
-    """
-    ax = ax or plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
-    cells = cell_statistics(table)
-    for cell in cells.itertuples():
-        ax.errorbar(
-            cell.average,
-            cell.worst,
-            xerr=cell.average_error,
-            yerr=cell.worst_error,
-            color=TEACHER_COLOURS[cell.teacher],
-            marker=STUDENT_MARKERS[cell.student],
-            fillstyle="none" if cell.heldout_labels == "one-hot" else "full",
-            zorder=3 if cell.heldout_labels == "one-hot" else 2,
-            markersize=9,
-            elinewidth=0.8,
-            linestyle="none",
-        )
-    handles = [
-        plt.Line2D([], [], color=colour, marker="D", linestyle="none", label=TEACHER_WORDS[name])
-        for name, colour in TEACHER_COLOURS.items()
-        if name in set(cells.teacher)
-    ]
-    handles += [
-        plt.Line2D([], [], color="black", marker=marker, linestyle="none", label=f"{name} student")
-        for name, marker in STUDENT_MARKERS.items()
-        if name in set(cells.student)
-    ]
-    ax.legend(handles=handles, loc="upper left", frameon=False)
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    ax.annotate("all classes equal", (0.36, 0.37), color=GREY, rotation=38, fontsize=8, ha="center")
-    ax.set(
-        xlim=(0, 1),
-        ylim=(0, 1),
-        xlabel="average accuracy (test set, mean over classes)",
-        ylabel="worst-class accuracy",
-    )
-    return ax
-
-
-def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard error over seeds of every cell of a grid, in the table's order.
-
-    Columns: those that say what was trained (`rdlite.studies.CELL`), average, average_error, worst,
-    worst_error, seeds; the error is 0 for one seed.
-    """
-    keys = [name for name in CELL if name in table]
-    groups = table.groupby(keys, sort=False)
-    cells = groups.agg(
-        average=("average", "mean"),
-        average_error=("average", "sem"),
-        worst=("worst", "mean"),
-        worst_error=("worst", "sem"),
-        seeds=("seed", "nunique"),
-    )
-    return cells.fillna(0.0).reset_index()
 
 
 def class_bars(

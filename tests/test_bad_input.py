@@ -26,29 +26,10 @@ from test_report import table as rows_of_a_study
 
 import rdlite
 from rdlite import __main__ as cli
-from rdlite import (
-    baselines,
-    batches,
-    claims,
-    comparison,
-    cost,
-    data,
-    demo,
-    frontier,
-    metrics,
-    models,
-    multipliers,
-    plots,
-    report,
-    results,
-    studies,
-    theory,
-)
-from rdlite.checkpoints import Checkpoint
-from rdlite.data import Split, from_arrays, from_folder
+from rdlite import baselines, data, metrics, models, multipliers, plots, studies, theory
+from rdlite.data import Split, batches, from_arrays, from_folder
 from rdlite.data.archives import ARCHIVES
 from rdlite.distillation import distill, predict, soft_targets
-from rdlite.distortions import distort
 from rdlite.objectives import (
     BALANCED,
     ROBUST,
@@ -59,11 +40,16 @@ from rdlite.objectives import (
     reweighted_loss,
 )
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
-from rdlite.plane import GaussianMixture
-from rdlite.population import Population
-from rdlite.runs import Run, Store
-from rdlite.specs import GridSpec, recipe
+from rdlite.studies import claims, comparison, cost, demo, grid, report, results
+from rdlite.studies.run import Run
+from rdlite.studies.spec import GridSpec, recipe
+from rdlite.studies.store import Store
+from rdlite.theory import students
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.population import Population
+from rdlite.theory.teachers import distort
 from rdlite.training import TrainConfig, fit
+from rdlite.training.checkpoints import Checkpoint
 
 NAN, INF = math.nan, math.inf
 PACKAGE = Path(rdlite.__file__).parent
@@ -150,7 +136,7 @@ def learn(changes=None, **options):
         "alphas": [0.5],
         "rounds": 2,
     }
-    return frontier.train_frontier(**arguments | options)
+    return students.train_frontier(**arguments | options)
 
 
 TINY_RUN = {"head": 20, "heldout": 4, "imbalance": 2, "size": 8, "network": "linear"}
@@ -770,12 +756,12 @@ BAD_RESULTS = [
         "a key of spec", "'a'"),
     bad("a table to be written that has no runs",
         lambda w: results.write(w.folder, w.spec(), pd.DataFrame({"a": [1]})), "table",
-        "rdlite.studies.frame"),
+        "rdlite.studies.grid.frame"),
     bad("a table to be written to a file",
-        lambda w: results.write(file_in(w.folder), w.spec(), studies.frame([], None)), "folder",
+        lambda w: results.write(file_in(w.folder), w.spec(), grid.frame([], None)), "folder",
         "a file", error=OSError),
     bad("a report of a folder's name", lambda w: report.write("tradeoff", w.folder), "results",
-        "Results", "'tradeoff'", "rdlite.results.read"),
+        "Results", "'tradeoff'", "rdlite.studies.results.read"),
     bad("a report to a file", lambda w: report.write(reported(rows_of_a_study()),
         file_in(w.folder)), "out", "a file", error=OSError),
     bad("a report below /proc", lambda w: report.write(reported(rows_of_a_study()), "/proc/page"),

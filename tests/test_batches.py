@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.batches import Views, as_input, augment, shuffled, steps_per_epoch, uniform
+from rdlite.data.batches import Views, as_input, augment, shuffled, steps_per_epoch, uniform
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -10,9 +10,9 @@ import torch
 from test_training import SHORT, network, weights
 
 from rdlite.baselines import group_dro
-from rdlite.checkpoints import Checkpoint, Stopped
 from rdlite.objectives import BALANCED, ROBUST
 from rdlite.training import fit
+from rdlite.training.checkpoints import Checkpoint, Stopped
 
 CONFIG = dataclasses.replace(SHORT, rounds=5)  # 36 steps, so rounds end inside an epoch
 

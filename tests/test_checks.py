@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rdlite import checks
+from rdlite.guards import checks
 
 NAN, INF = float("nan"), float("inf")
 

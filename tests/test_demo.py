@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 from rdlite import __main__ as cli
-from rdlite import demo
-from rdlite.studies import GridSpec, run_grid
+from rdlite.studies import GridSpec, demo, run_grid
 from rdlite.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]

@@ -18,14 +18,15 @@ from test_training import SHORT, network, weights
 from torch import nn
 
 from rdlite import __main__ as cli
-from rdlite import baselines, demo, results, studies
-from rdlite.checkpoints import Checkpoint
+from rdlite import baselines, studies
 from rdlite.distillation import distill
 from rdlite.objectives import ROBUST, STANDARD
-from rdlite.runs import Store
-from rdlite.specs import GridSpec
-from rdlite.studies import Diverged, run_grid
+from rdlite.studies import demo, results, run_grid
+from rdlite.studies.grid import Diverged
+from rdlite.studies.spec import GridSpec
+from rdlite.studies.store import Store
 from rdlite.training import fit
+from rdlite.training.checkpoints import Checkpoint
 
 STEPS = 36  # of CONFIG, in 5 rounds that end after steps 7, 14, 21, 28 and 36
 WILD = dataclasses.replace(SHORT, learning_rate=1e30)

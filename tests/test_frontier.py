@@ -1,4 +1,4 @@
-"""rdlite.frontier against a plain loop over one model, the rules of the game, and its claim.
+"""rdlite.theory.students against a plain loop over one model, the rules of the game, and its claim.
 
 Conventions: M models, n points, m classes, K rounds. ``reference_training`` trains one network
 with margin_loss, Objective and hedge_step, whose mathematics the stack writes out for itself.
@@ -7,10 +7,10 @@ with margin_loss, Objective and hedge_step, whose mathematics the stack writes o
 import pytest
 import torch
 
-from rdlite.frontier import train_frontier
 from rdlite.multipliers import hedge_step
 from rdlite.objectives import Objective, class_risks, margin_loss
-from rdlite.plane import GaussianMixture
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.students import train_frontier
 
 ALPHAS = (0.0, 0.3, 1.0)
 SHORT = {"rounds": 6, "steps_per_round": 3}

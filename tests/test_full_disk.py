@@ -21,10 +21,11 @@ from test_studies import TINY, serial
 from test_train import SPEC, contents
 from test_train import train as command
 
-from rdlite import data, demo, files, report, results
-from rdlite.checkpoints import Checkpoint
-from rdlite.specs import GridSpec
-from rdlite.studies import run_grid
+from rdlite import data
+from rdlite.guards import files
+from rdlite.studies import demo, report, results, run_grid
+from rdlite.studies.spec import GridSpec
+from rdlite.training.checkpoints import Checkpoint
 
 resource = pytest.importorskip("resource", reason="limits of POSIX")
 MEBIBYTES = 8

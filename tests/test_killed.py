@@ -26,9 +26,9 @@ from test_studies import TINY, serial
 from test_train import contents, recipe, train  # noqa: F401
 
 from rdlite import __main__ as cli
-from rdlite import files
-from rdlite.checkpoints import Checkpoint
+from rdlite.guards import files
 from rdlite.studies import run_grid
+from rdlite.training.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork are of POSIX")
 LONGER = dataclasses.replace(TINY, seeds=tuple(range(12)))
@@ -222,7 +222,7 @@ def test_a_grid_killed_at_any_moment_goes_on_where_it_was(tmp_path):
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     """The next to write the same file cleans up; a full disk would otherwise follow."""
     code = (
-        "import os, sys; from pathlib import Path; from rdlite import files\n"
+        "import os, sys; from pathlib import Path; from rdlite.guards import files\n"
         "with files.whole(sys.argv[1]) as file:\n"
         "    file.write_text('half'); print(file, flush=True); sys.stdin.read()\n"
     )

@@ -11,13 +11,14 @@ import pytest
 import torch
 from test_report import SEEDS, row, study
 
-from rdlite import baselines, comparison, runs
-from rdlite.comparison import Comparison
+from rdlite import baselines
 from rdlite.data import Split, Splits, from_arrays
 from rdlite.distillation import TEACHER_VIEWS
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
-from rdlite.runs import Run
-from rdlite.specs import GridSpec
+from rdlite.studies import comparison, run
+from rdlite.studies.comparison import Comparison
+from rdlite.studies.run import Run
+from rdlite.studies.spec import GridSpec
 from rdlite.training import TrainConfig
 
 SHORT = TrainConfig(epochs=2, batch_size=8, shift=1)
@@ -47,7 +48,7 @@ def sealed(monkeypatch):
         pixels, labels, test_images=pixels, test_labels=labels, imbalance=2, heldout=6
     )
     splits = Splits("sealed", drawn.train, drawn.heldout, Sealed(), drawn.fingerprint)
-    monkeypatch.setattr(runs, "_load", lambda *_, **__: splits)
+    monkeypatch.setattr(run, "_load", lambda *_, **__: splits)
     return splits
 
 

@@ -13,14 +13,14 @@ import torch
 from matplotlib.axis import Axis
 from matplotlib.legend import Legend
 
-from rdlite.distortions import STRENGTHS
-from rdlite.frontier import train_frontier
 from rdlite.objectives import ROBUST
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
 from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider, table
 from rdlite.panels.plane import ALPHAS
-from rdlite.plane import GaussianMixture
 from rdlite.theory import Population, add_noise, bias, temper
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.students import train_frontier
+from rdlite.theory.teachers import STRENGTHS
 
 
 class Small(Panel):

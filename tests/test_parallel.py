@@ -17,12 +17,12 @@ from test_training import network, weights
 from torch import nn
 
 from rdlite import __main__ as cli
-from rdlite import parallel
-from rdlite.checkpoints import Checkpoint
 from rdlite.distillation import distill
 from rdlite.objectives import ROBUST
-from rdlite.runs import Store
-from rdlite.specs import GridSpec
+from rdlite.studies.spec import GridSpec
+from rdlite.studies.store import Store
+from rdlite.training import devices
+from rdlite.training.checkpoints import Checkpoint
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -63,13 +63,14 @@ def test_two_processes_are_one_and_hold_the_same_multipliers(long_tail, tmp_path
         import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
         import torch
         from test_parallel import one_training
-        from rdlite import data, parallel
+        from rdlite import data
+        from rdlite.training import devices
         torch.set_num_threads(1)
         splits = data.load(imbalance=10, head=100, heldout=20, size=14)
-        with parallel.group("cpu"):
+        with devices.group("cpu"):
             net, history = one_training(splits)
             kept = {{"net": net.state_dict(), "history": history.state_dict()}}
-            torch.save(kept, sys.argv[1] + f"/{{parallel.rank()}}.pt")
+            torch.save(kept, sys.argv[1] + f"/{{devices.rank()}}.pt")
     """
     file.write_text(textwrap.dedent(code))
     torchrun(str(file), str(tmp_path))
@@ -135,26 +136,26 @@ def test_a_run_of_two_processes_is_stopped_after_a_round_and_goes_on(tmp_path):
 
 def test_alone_everything_is_as_it_was():
     rows = torch.arange(6).view(3, 2)
-    assert parallel.mine(rows) is rows and parallel.gathered(rows, 3) is rows
-    assert parallel.mean(rows) is rows and parallel.of_first(True) and not parallel.of_first(False)
+    assert devices.mine(rows) is rows and devices.gathered(rows, 3) is rows
+    assert devices.mean(rows) is rows and devices.of_first(True) and not devices.of_first(False)
     net = network()
-    assert parallel.shared(net, 7) is net
-    with parallel.group("cpu") as device:
-        assert device == "cpu" and parallel.size() == 1 and parallel.rank() == 0
+    assert devices.shared(net, 7) is net
+    with devices.group("cpu") as device:
+        assert device == "cpu" and devices.size() == 1 and devices.rank() == 0
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_rows_are_dealt_out(monkeypatch, rank):
-    monkeypatch.setattr(parallel, "rank", lambda: rank)
-    monkeypatch.setattr(parallel, "size", lambda: 3)
-    assert parallel.mine(torch.arange(7)).tolist() == list(range(rank, 7, 3))
+    monkeypatch.setattr(devices, "rank", lambda: rank)
+    monkeypatch.setattr(devices, "size", lambda: 3)
+    assert devices.mine(torch.arange(7)).tolist() == list(range(rank, 7, 3))
     with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 processes, got 7"):
-        parallel.shared(network(), 7)
+        devices.shared(network(), 7)
 
 
 def test_shared_batch_norm_alone_is_batch_norm():
     x = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    plain, shared = nn.BatchNorm2d(3), parallel.SharedBatchNorm(3)
+    plain, shared = nn.BatchNorm2d(3), devices.SharedBatchNorm(3)
     for training in (True, False):
         plain.train(training)
         shared.train(training)

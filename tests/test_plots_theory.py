@@ -1,4 +1,4 @@
-"""rdlite.plots_theory: an axes in, the same axes out, and what points and lines show."""
+"""rdlite.theory.figures: an axes in, the same axes out, and what points and lines show."""
 
 import matplotlib
 
@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rdlite import plots_theory
 from rdlite.objectives import BALANCED, ROBUST, STANDARD
-from rdlite.plane import GaussianMixture
 from rdlite.plots import BLUE, ORANGE, PURPLE, TEACHER_COLOURS
-from rdlite.theory import Population, add_noise, bias, hedge_curve, temper
+from rdlite.theory import Population, add_noise, bias, figures, hedge_curve, temper
+from rdlite.theory.mixture import GaussianMixture
 
 OBJECTIVES = {"standard": STANDARD, "balanced": BALANCED, "robust": ROBUST}
 
@@ -52,7 +51,7 @@ def offsets(cloud):
 
 def test_samples_are_those_of_the_mixture_with_centres_and_spreads(ax):
     mixture = GaussianMixture.three_classes(scale=0.5)
-    assert plots_theory.samples(mixture, 200, seed=3, ax=ax) is ax
+    assert figures.samples(mixture, 200, seed=3, ax=ax) is ax
     points, labels = mixture.sample(200, 3)
     for y, cloud in enumerate(ax.collections):
         np.testing.assert_allclose(offsets(cloud), points[labels == y])
@@ -62,7 +61,7 @@ def test_samples_are_those_of_the_mixture_with_centres_and_spreads(ax):
 
 
 def test_class_risks_ring_the_worst_class_of_each_objective_but_not_of_equal_risks(risks, ax):
-    assert plots_theory.class_risks(risks, ax) is ax
+    assert figures.class_risks(risks, ax) is ax
     lines = {label.split(":")[0]: line for label, line in labelled(ax).items()}
     assert list(lines) == list(risks)
     for name, values in risks.items():
@@ -83,7 +82,7 @@ def test_regret_shows_measured_gaps_below_the_bound_of_eq_9(population, ax):
     rounds = [1, 4, 16]
     curves = [hedge_curve(population, ROBUST, k) for k in rounds]
     gaps, bounds = [c.gap[-1].item() for c in curves], [c.bound[-1].item() for c in curves]
-    assert plots_theory.regret(rounds, gaps, bounds, ax) is ax
+    assert figures.regret(rounds, gaps, bounds, ax) is ax
     assert ax.get_xscale() == ax.get_yscale() == "log"
     allowed, measured = ax.lines
     assert allowed.get_ydata().tolist() == bounds and "eq. (9)" in allowed.get_label()
@@ -95,7 +94,7 @@ def test_regret_shows_measured_gaps_below_the_bound_of_eq_9(population, ax):
 def test_own_and_student_join_the_two_risks_of_each_teacher_with_labels_apart(ax):
     own = {"standard": 2.0, "balanced": 1.0, "robust": 0.99}
     student = {"standard": 1.0, "balanced": 1.2, "robust": 1.21}
-    assert plots_theory.own_and_student(own, student, ax) is ax
+    assert figures.own_and_student(own, student, ax) is ax
     for name, line in zip(own, ax.lines, strict=True):
         assert line.get_ydata().tolist() == [own[name], student[name]]
         assert line.get_color() == TEACHER_COLOURS[name]
@@ -111,7 +110,7 @@ def test_own_and_student_join_the_two_risks_of_each_teacher_with_labels_apart(ax
 def test_profiles_are_ratios_to_the_marginal_and_eta_lies_on_the_diagonal(population, ax):
     eta, weights, y = population.eta, population.weights, 2
     teachers = {"standard": eta, "robust": bias(eta, torch.tensor([1.0, 2.0, 9.0]))}
-    assert plots_theory.profiles(eta, weights, teachers, y, ax) is ax
+    assert figures.profiles(eta, weights, teachers, y, ax) is ax
     true = eta[:, y] / population.prior[y]
     for name, cloud in zip(teachers, ax.collections, strict=True):
         p = teachers[name]
@@ -138,7 +137,7 @@ def test_bound_and_students_show_the_theory_of_each_family_of_teachers(populatio
         rows.append((family, population.gap_bound(p, f), float((seen - true).abs())))
         gaps.append((family, population.teacher_gap(p), float(true)))
 
-    assert plots_theory.bound(rows, ax) is ax
+    assert figures.bound(rows, ax) is ax
     clouds, top = labelled(ax), 1.05 * max(limit for _, limit, _ in rows)
     for family, limit, difference in rows:
         assert offsets(clouds[family]).tolist() == [[limit, difference]]
@@ -149,7 +148,7 @@ def test_bound_and_students_show_the_theory_of_each_family_of_teachers(populatio
 
     best = float(population.class_risks(population.solve(ROBUST, loss_bound=3.0)[0]).max())
     other = plt.subplots()[1]
-    assert plots_theory.students(gaps, best, other) is other
+    assert figures.students(gaps, best, other) is other
     clouds = labelled(other)
     for family, gap, risk in gaps:
         assert offsets(clouds[family]).tolist() == [[gap, risk]]
@@ -159,7 +158,7 @@ def test_bound_and_students_show_the_theory_of_each_family_of_teachers(populatio
 
 def test_seen_and_hidden_names_every_teacher_at_its_place_and_marks_the_prior(ax):
     seen, hidden = {"eta": 0.01, "prior": 0.0, "noisy": 0.2}, {"eta": 0.0, "prior": 1.5, "noisy": 1}
-    assert plots_theory.seen_and_hidden(seen, hidden, ax) is ax
+    assert figures.seen_and_hidden(seen, hidden, ax) is ax
     places = [[seen[name], hidden[name]] for name in seen]
     assert [line.get_xydata()[0].tolist() for line in ax.lines] == places
     assert [list(text.xy) for text in ax.texts] == places and words(ax.texts) == list(seen)
@@ -173,7 +172,7 @@ def test_reliability_is_the_share_of_a_label_in_each_bin_that_is_full(ax):
     given[-15:] = 0.35  # a bin of 15 samples is left out
     labels = torch.cat([torch.arange(60) < 6, torch.arange(45) < 36, torch.ones(15)]).long()
     p = torch.stack([1 - given, given], 1).double()
-    assert plots_theory.reliability({"robust": p}, labels, y=1, ax=ax) is ax
+    assert figures.reliability({"robust": p}, labels, y=1, ax=ax) is ax
     line = labelled(ax)["robust teacher"]
     np.testing.assert_allclose(line.get_xydata(), [[0.14, 0.1]], rtol=1e-6)
     assert line.get_color() == ORANGE
@@ -181,13 +180,11 @@ def test_reliability_is_the_share_of_a_label_in_each_bin_that_is_full(ax):
     assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
     assert ax.get_xlim() == ax.get_ylim() == (0, 1)
 
-    few = plots_theory.reliability(
-        {"robust": p}, labels, 1, bins=2
-    )  # 45 in the upper half: too few
+    few = figures.reliability({"robust": p}, labels, 1, bins=2)  # 45 in the upper half: too few
     ((low, share),) = labelled(few)["robust teacher"].get_xydata()
     assert low == pytest.approx((60 * 0.14 + 15 * 0.35) / 75) and share == pytest.approx(21 / 75)
 
 
 def test_a_new_figure_is_made_where_no_axes_come(risks):
-    assert plots_theory.class_risks(risks).figure is not None
-    assert plots_theory.own_and_student({"robust": 1.0}, {"robust": 1.1}).figure is not None
+    assert figures.class_risks(risks).figure is not None
+    assert figures.own_and_student({"robust": 1.0}, {"robust": 1.1}).figure is not None

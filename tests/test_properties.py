@@ -16,7 +16,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.comparison import Estimate
 from rdlite.metrics import (
     class_calibration,
     hypervolume,
@@ -27,6 +26,7 @@ from rdlite.metrics import (
 )
 from rdlite.multipliers import hedge_step
 from rdlite.objectives import Objective, class_risks, margin_loss, reweighted_loss
+from rdlite.studies.comparison import Estimate
 from rdlite.theory import Population, add_noise, bias, temper
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)

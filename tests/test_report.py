@@ -11,19 +11,10 @@ import torch
 from test_studies import TINY
 
 from rdlite import __main__ as cli
-from rdlite import (
-    baselines,
-    claims,
-    comparison,
-    panels,
-    plots_comparison,
-    report,
-    results,
-    runs,
-)
-from rdlite.comparison import Comparison, Estimate
-from rdlite.specs import GridSpec, recipe
-from rdlite.studies import run_grid
+from rdlite import baselines, panels
+from rdlite.studies import claims, comparison, comparison_figures, report, results, run, run_grid
+from rdlite.studies.comparison import Comparison, Estimate
+from rdlite.studies.spec import GridSpec, recipe
 
 NAMES = ("cat", "dog", "<script>alert(1)</script>", "$x|y")
 PAIR = ("cnn-8", "cnn-4")
@@ -168,7 +159,7 @@ def test_shuffled_test_labels_change_no_choice(monkeypatch):
     )
     serial = joblib.Parallel(n_jobs=1, return_as="generator_unordered")
     first = run_grid(spec, executor=serial, progress=False)
-    load = runs._load
+    load = run._load
 
     def shuffled(*arguments, **options):
         splits = load(*arguments, **options)
@@ -176,7 +167,7 @@ def test_shuffled_test_labels_change_no_choice(monkeypatch):
         test = dataclasses.replace(splits.test, labels=splits.test.labels[order])
         return dataclasses.replace(splits, test=test)
 
-    monkeypatch.setattr(runs, "_load", shuffled)
+    monkeypatch.setattr(run, "_load", shuffled)
     second = run_grid(spec, executor=serial, progress=False)
     assert (first.average - second.average).abs().max() > 0.1, "the test labels are others"
     keys = [*comparison.METHOD, *comparison.SETTING, "seed"]
@@ -235,17 +226,17 @@ def test_an_end_of_the_frontier_is_no_rival_of_it():
 
 def test_the_figures_show_every_method_and_teacher():
     task = compared(table())
-    ax = plots_comparison.leads(task)
+    ax = comparison_figures.leads(task)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert sorted(names) == sorted(task.baselines)
     means = dict(zip(names, ax.lines[0].get_xdata(), strict=True))
     assert means["standard KD"] == pytest.approx(0.6 - 0.3)
-    ax = plots_comparison.calibration(task)
+    ax = comparison_figures.calibration(task)
     shown = {line.get_label(): line.get_xydata() for line in ax.lines}
     assert shown["robust cnn-8"] == pytest.approx(
         np.array([[0.3, 1 - 0.5 - 0.01 * seed] for seed in SEEDS])
     )
-    ax = plots_comparison.frontiers(task)
+    ax = comparison_figures.frontiers(task)
     written = " ".join(text.get_text() for text in ax.texts).replace(",", "").split()
     assert sorted(map(int, written)) == list(range(1, len(task.baselines) + 1))
     plt.close("all")

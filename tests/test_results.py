@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from rdlite import __main__ as cli
-from rdlite import cost, results
-from rdlite.runs import Store
-from rdlite.studies import GridSpec, run_grid
+from rdlite.studies import GridSpec, cost, results, run_grid
+from rdlite.studies.store import Store
 from rdlite.training import TrainConfig
 
 SPEC = """\

@@ -34,13 +34,15 @@ from test_report import study as reported
 from test_report import table as rows_of_a_study
 
 from rdlite import __main__ as cli
-from rdlite import data, plots, plots_data, plots_tradeoff, report, results
-from rdlite.checkpoints import Checkpoint
+from rdlite import data, plots, plots_data
 from rdlite.data.archives import ARCHIVES
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
 from rdlite.panels.base import Panel, slider
-from rdlite.runs import Run, Store
+from rdlite.studies import figures, report, results
+from rdlite.studies.run import Run
+from rdlite.studies.store import Store
 from rdlite.training import TrainConfig
+from rdlite.training.checkpoints import Checkpoint
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("rdlite/**/*.py"), *ROOT.glob("notebooks/*.py")])
@@ -415,7 +417,7 @@ def test_titles_and_labels_of_figures_have_no_formula_from_names(splits):
         plots_data.examples(few, 1),
         plots_data.shares_of_classes(shares, NAMES),
         plots_data.predictions_of_class({"p": logits}, labels, 2, NAMES),
-        plots_tradeoff.estimates([1.0] * 4, {"e": torch.ones(5, 4)}, NAMES, [1, 2, 3, 4]),
+        figures.estimates([1.0] * 4, {"e": torch.ones(5, 4)}, NAMES, [1, 2, 3, 4]),
     ]
     for ax in axes:
         texts = [text.get_text() for text in ax.figure.findobj(Text)]

@@ -11,8 +11,10 @@ from rdlite import baselines
 from rdlite.distillation import predict
 from rdlite.metrics import summary
 from rdlite.objectives import class_risks
-from rdlite.runs import Run, Store
-from rdlite.studies import COLUMNS, GridSpec, run_grid
+from rdlite.studies import GridSpec, run_grid
+from rdlite.studies.grid import COLUMNS
+from rdlite.studies.run import Run
+from rdlite.studies.store import Store
 from rdlite.training import TrainConfig
 
 TINY = GridSpec(

@@ -1,4 +1,4 @@
-"""rdlite.theory and rdlite.plane against numpy, hand values and the statements of the method.
+"""rdlite.theory against numpy, hand values and the statements of the method.
 
 Conventions: n points, m classes, nats. ``reference_*`` functions are plain numpy loops that share
 no code with the library. P is a population, f a scorer, p a teacher.
@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.distortions import distort
-from rdlite.game import bounded
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
-from rdlite.plane import GaussianMixture
 from rdlite.theory import Population, add_noise, bias, hedge_curve, regret_bound, temper
+from rdlite.theory.game import bounded
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.teachers import distort
 
 SEEDS = range(4)
 CHECKED = settings(max_examples=15, deadline=None, derandomize=True)
@@ -322,7 +322,7 @@ def test_a_class_without_overlap_costs_nothing_and_is_solved():
 
 def test_solve_says_so_when_it_cannot_prove_its_answer(monkeypatch):
     start = torch.full((4,), 0.25, dtype=torch.float64)
-    monkeypatch.setattr("rdlite.game.Game.maximise", lambda self: start)
+    monkeypatch.setattr("rdlite.theory.game.Game.maximise", lambda self: start)
     with pytest.raises(RuntimeError, match="nats from the optimum"):
         Population.random(10, 4).solve(ROBUST)
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from rdlite import plots, plots_tradeoff, results
+from rdlite import plots
 from rdlite.panels import TradeoffPanel
-from rdlite.studies import GridSpec, run_grid
+from rdlite.studies import GridSpec, figures, results, run_grid
 
 pytestmark = pytest.mark.slow  # trains a small study
 
@@ -193,7 +193,7 @@ def test_the_shipped_study_is_whole_and_small():
 
 def test_against_alpha_draws_the_means_of_every_alpha(panel):
     table = panel.study.students("cnn-8", "cnn-4").query("teacher == 'standard'")
-    ax = plots_tradeoff.against_alpha(table)
+    ax = figures.against_alpha(table)
     average, worst = (line.get_xydata() for line in ax.get_lines()[:2])
     assert average[:, 0].tolist() == [0, 0.5, 1]
     expected = table[table.student == "0.5"]
@@ -206,7 +206,7 @@ def test_frontiers_draws_a_line_a_table(panel):
     table = panel.study.students("cnn-8", "cnn-4")
     ax = plots.plt.subplots()[1]
     shown = {name: table[table.teacher == name] for name in ("none", "robust")}
-    assert plots_tradeoff.frontiers(shown, ax) is ax
+    assert figures.frontiers(shown, ax) is ax
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert set(words) == {"none", "robust", "alpha 1"}
     last = table[(table.teacher == "robust") & (table.student == "robust")]
@@ -217,7 +217,7 @@ def test_frontiers_draws_a_line_a_table(panel):
 
 def test_estimates_marks_the_mean_of_each_estimator():
     draws = {"a": torch.tensor([[0.0, 1.0], [1.0, 2.0]]), "b": torch.ones(2, 2)}
-    ax = plots_tradeoff.estimates([0.4, 1.4], draws, ["x", "y"], [5, 1])
+    ax = figures.estimates([0.4, 1.4], draws, ["x", "y"], [5, 1])
     assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[0.5, 1.5], [1.0, 1.0]]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x\n5", "y\n1"]
     plots.plt.close(ax.figure)

@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from test_data_cifar import small  # noqa: F401
 
 from rdlite import __main__ as cli
-from rdlite import results, runs, specs
-from rdlite.checkpoints import Checkpoint
 from rdlite.distillation import predict
 from rdlite.metrics import summary
-from rdlite.runs import Store
-from rdlite.specs import GridSpec
+from rdlite.studies import GridSpec, results, spec
+from rdlite.studies import run as run_module
+from rdlite.studies.store import Store
+from rdlite.training.checkpoints import Checkpoint
 
 SPEC = """\
 imbalance = 10
@@ -31,7 +31,7 @@ rounds = 6
 batch_size = 32
 shift = 1
 """
-RECIPES = sorted(specs.RECIPES.glob("*.toml"))
+RECIPES = sorted(spec.RECIPES.glob("*.toml"))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def stopped(recipe, tmp_path, monkeypatch, capsys):
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rdlite.training.multipliers.hedge_step", lambda m, *_: (stop(m), m)[1])
+        patch.setattr("rdlite.training.loop.multipliers.hedge_step", lambda m, *_: (stop(m), m)[1])
         assert train(recipe, store) == 130
     assert "checkpoint.pt is where it goes on" in capsys.readouterr().err
     return store
@@ -137,9 +137,9 @@ def test_a_training_that_diverges_exits_1_and_says_where(recipe, tmp_path, capsy
 
 def test_a_recipe_is_found_by_its_name_and_a_missing_one_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert specs.recipe("tradeoff").name == "tradeoff.toml"
+    assert spec.recipe("tradeoff").name == "tradeoff.toml"
     Path("tradeoff").write_text("")  # a file of one's own comes first
-    assert specs.recipe("tradeoff") == Path("tradeoff")
+    assert spec.recipe("tradeoff") == Path("tradeoff")
     assert cli.main(["train", "nothing"]) == 2
     message = capsys.readouterr().err
     assert "nothing" in message and "cifar10-lt" in message
@@ -163,11 +163,11 @@ def test_every_recipe_is_a_grid(file):
     ],
 )
 def test_the_paper_scale_recipes_are_the_protocol_of_the_field(name, dataset, imbalance, networks):
-    spec = GridSpec.from_file(specs.recipe(name))
+    grid = GridSpec.from_file(spec.recipe(name))
     size = 64 if "tiny" in name else 32
-    assert (spec.dataset, spec.imbalance, spec.size) == (dataset, imbalance, size)
-    assert spec.networks == tuple((networks[0], student) for student in networks)
-    config = spec.config
+    assert (grid.dataset, grid.imbalance, grid.size) == (dataset, imbalance, size)
+    assert grid.networks == tuple((networks[0], student) for student in networks)
+    config = grid.config
     assert (config.epochs, config.batch_size, config.schedule) == (200, 128, "cosine")
     assert (config.learning_rate, config.momentum, config.flip) == (0.1, 0.9, True)
     assert 1e-4 <= config.weight_decay <= 5e-4 and config.shift == (8 if "tiny" in name else 4)
@@ -191,16 +191,16 @@ def test_a_paper_scale_recipe_trains_on_an_archive_of_the_official_layout(
         '["standard", "balanced", "robust"]': '["robust"]',
         "epochs = 200": "epochs = 1",
     }
-    text = specs.recipe(f"{name}-lt").read_text()
+    text = spec.recipe(f"{name}-lt").read_text()
     for old, new in changes.items():
         assert text.count(old) >= 1
         text = text.replace(old, new)
     recipe = tmp_path / "shrunk.toml"
     recipe.write_text(text)
     monkeypatch.setenv("RDLITE_DATA", str(root))
-    runs._load.cache_clear()
+    run_module._load.cache_clear()
     assert train(recipe, tmp_path / "store") == 0
     assert "taught by resnet-8 for standard" in capsys.readouterr().out
     table = results.read(tmp_path / "store").table
     assert len(table) == 1 and len(table.per_class[0]) == (10 if name == "cifar10" else 100)
-    runs._load.cache_clear()
+    run_module._load.cache_clear()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rdlite import batches, models
-from rdlite.data import Split
+from rdlite import models
+from rdlite.data import Split, batches
 from rdlite.models import AveragedScorer
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, UNCHECKED_LOSSES, Objective
-from rdlite.sgd import Sgd
 from rdlite.training import TrainConfig, fit
+from rdlite.training.sgd import Sgd
 
 SHORT = TrainConfig(epochs=3, batch_size=32, shift=1, flip=True)
 STILL = dataclasses.replace(SHORT, shift=0, flip=False)

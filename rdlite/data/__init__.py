@@ -21,7 +21,6 @@ import os
 from functools import partial
 from pathlib import Path
 
-from rdlite import checks
 from rdlite.data import cifar, digits, fashion_mnist, protocol, tiny_imagenet
 from rdlite.data.fashion_mnist import FASHION_MNIST_ARCHIVES, FASHION_MNIST_CLASSES
 from rdlite.data.own import from_arrays, from_folder
@@ -29,6 +28,7 @@ from rdlite.data.protocol import _draw as _draw
 from rdlite.data.protocol import _take as _take
 from rdlite.data.protocol import long_tail_counts
 from rdlite.data.splits import Split, Splits
+from rdlite.guards import checks
 
 __all__ = [
     "FASHION_MNIST_ARCHIVES",

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rdlite import checks
 from rdlite.data import decoded
 from rdlite.data.archives import Archive
 from rdlite.data.packed import read_tar
 from rdlite.data.splits import Split
+from rdlite.guards import checks
 
 
 @dataclass(frozen=True)

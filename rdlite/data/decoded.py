@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from rdlite import checks, files
 from rdlite.data.archives import ARCHIVES, Archive, fetch
 from rdlite.data.splits import Split
+from rdlite.guards import checks, files
 
 # (archive's path, its entry, (n, 3, s, s) arrays of pool and test to fill) -> their labels, names
 Decode = Callable[[Path, Archive, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, list[str]]]

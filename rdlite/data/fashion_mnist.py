@@ -6,8 +6,8 @@ import gzip
 import hashlib
 from pathlib import Path
 
-from rdlite import files
 from rdlite.data.splits import Split
+from rdlite.guards import files
 
 FASHION_MNIST_CLASSES = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat",

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite import checks
 from rdlite.data import protocol
 from rdlite.data.splits import Split, Splits
+from rdlite.guards import checks
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 

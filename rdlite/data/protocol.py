@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite import checks
 from rdlite.data.splits import Split, Splits
+from rdlite.guards import checks
 
 
 def long_tail_counts(

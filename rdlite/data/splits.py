@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,11 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from rdlite import checks
 from rdlite.data import decoded
 from rdlite.data.archives import Archive
 from rdlite.data.packed import open_zip
 from rdlite.data.splits import Split
+from rdlite.guards import checks
 
 TOP = "tiny-imagenet-200"
 TRAIN_IMAGE = re.compile(rf"{TOP}/train/([^/]+)/images/[^/]+\.JPEG")

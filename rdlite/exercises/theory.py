@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rdlite.exercises.judging import judge
-from rdlite.theory import Population, add_noise, bias, temper
+from rdlite.theory.population import Population
+from rdlite.theory.teachers import add_noise, bias, temper
 
 
 def check_4_1(rounds_needed: Callable[[int, float, float], int]) -> None:

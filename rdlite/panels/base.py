@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from rdlite import checks
+from rdlite.guards import checks
 from rdlite.panels.picture import Picture, Update
 from rdlite.plots import ORANGE
 

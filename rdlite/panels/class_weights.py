@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 from rdlite.metrics import per_class_accuracy
 from rdlite.objectives import ROBUST
 from rdlite.panels.base import Panel, dropdown, slider, table
@@ -28,7 +28,7 @@ from rdlite.panels.drawing import (
     plain,
 )
 from rdlite.panels.picture import Update
-from rdlite.plane import GaussianMixture
+from rdlite.theory.mixture import GaussianMixture
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,6 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rdlite.distortions import DISTORTIONS, STRENGTHS, distort
-from rdlite.frontier import Frontier, train_frontier
 from rdlite.panels.base import Panel, dropdown, slider, table
 from rdlite.panels.drawing import (
     PLANE_CLASSES,
@@ -22,7 +20,9 @@ from rdlite.panels.drawing import (
     move_maps,
 )
 from rdlite.panels.picture import Update
-from rdlite.plane import GaussianMixture
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.students import Frontier, train_frontier
+from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
 
 ALPHAS = tuple(k / 10 for k in range(11))
 

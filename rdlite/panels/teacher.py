@@ -9,14 +9,14 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rdlite.distortions import DISTORTIONS, STRENGTHS, bias, distort
 from rdlite.objectives import ROBUST
 from rdlite.panels.base import Panel, dropdown, slider, table
 from rdlite.panels.drawing import draw_bars, legend_above, move_bars
 from rdlite.panels.picture import Update
-from rdlite.plane import GaussianMixture
 from rdlite.plots import BLUE, GREY, ORANGE
-from rdlite.population import Population
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.population import Population
+from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, bias, distort
 
 
 @dataclass(frozen=True, eq=False)

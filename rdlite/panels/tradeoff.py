@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from rdlite import checks, results
+from rdlite.guards import checks
 from rdlite.panels.base import Panel, dropdown, slider, table
 from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
 from rdlite.panels.picture import Update
 from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_COLOURS, TEACHER_WORDS
-from rdlite.runs import Run
-from rdlite.specs import NO_TEACHER
+from rdlite.studies import results
+from rdlite.studies.run import Run
+from rdlite.studies.spec import NO_TEACHER
 
 TEACHER_STYLES = {"none": ":", "standard": "-", "balanced": "--", "robust": "-."}
 
@@ -65,7 +66,8 @@ class TradeoffPanel(Panel):
     trains the cell again, live, with a seed that the study has not used.
 
     Args:
-        study: what `rdlite.results.read` gives, or what it takes: the folder of a study, or the
+        study: what `rdlite.studies.results.read` gives, or what it takes: the folder of a study, or
+            the
             name of one in data/results. Baselines in it are left out.
 
     Raises:
@@ -78,7 +80,7 @@ class TradeoffPanel(Panel):
 
     def __init__(self, study: str | results.Results = "tradeoff") -> None:
         self.study = results.read(study) if isinstance(study, (str, Path)) else study
-        checks.instance("study", self.study, results.Results, "; see rdlite.results.read")
+        checks.instance("study", self.study, results.Results, "; see rdlite.studies.results.read")
         spec, runs = self.study.spec, self.study.table
         runs = runs[runs.method == "fit"]
         for name in ("imbalance", "head", "temperature", "learning_rate"):

@@ -14,10 +14,10 @@ import torch
 from timing import in_turns, medians, over
 from torch import nn
 
-from rdlite.frontier import train_frontier
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import Objective, class_risks, margin_loss
-from rdlite.plane import GaussianMixture
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.students import train_frontier
 
 ALPHAS = [k / 10 for k in range(11)] * 3
 SEEDS = [seed for seed in range(3) for _ in range(11)]

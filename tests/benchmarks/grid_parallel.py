@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 from timing import medians, over
 
-from rdlite.runs import Store
-from rdlite.specs import GridSpec
-from rdlite.studies import frame, run_grid
+from rdlite.studies import run_grid
+from rdlite.studies.grid import frame
+from rdlite.studies.spec import GridSpec
+from rdlite.studies.store import Store
 from rdlite.training import TrainConfig
 
 SPEC = GridSpec()

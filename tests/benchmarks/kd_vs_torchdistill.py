@@ -18,8 +18,8 @@ from timing import in_turns, medians, network, now, over, photographs, stretches
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rdlite.batches import as_input, augment
 from rdlite.data import Split, Splits
+from rdlite.data.batches import as_input, augment
 from rdlite.distillation import distill
 from rdlite.models import predict
 from rdlite.objectives import STANDARD

@@ -18,8 +18,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rdlite.runs import Run
-from rdlite.specs import GridSpec
+from rdlite.studies.run import Run
+from rdlite.studies.spec import GridSpec
 
 SPEC = GridSpec(teachers=("standard",), students=("standard", "robust"))
 

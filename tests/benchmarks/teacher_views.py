@@ -13,8 +13,8 @@ import tempfile
 from dataclasses import replace
 
 from rdlite.distillation import TEACHER_VIEWS
-from rdlite.specs import GridSpec
 from rdlite.studies import run_grid
+from rdlite.studies.spec import GridSpec
 from rdlite.training import TrainConfig
 
 SPEC = GridSpec(

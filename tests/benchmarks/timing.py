@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import rdlite
 from rdlite import data, models
-from rdlite.sgd import Sgd
+from rdlite.training.sgd import Sgd
 
 Seconds = dict[str, list[float]]  # by job, one a turn
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -117,7 +117,7 @@ def _bordered(split: data.Split) -> data.Split:
 
 
 def network(name: str, train: data.Split, seed: int = 0) -> nn.Module:
-    """As `rdlite.runs.Run.create` makes it."""
+    """As `rdlite.studies.run.Run.create` makes it."""
     channels = train.images.shape[1]
     net = models.create(name, num_classes=train.num_classes, in_channels=channels, seed=seed)
     return net.to(memory_format=torch.channels_last)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 import rdlite
-from rdlite import checks, files, parallel
+from rdlite.guards import checks, files
+from rdlite.training import devices
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME = 1e-4  # class shares that differ by less are the same
@@ -76,20 +77,20 @@ class Checkpoint:
         Raises:
             OSError: the folder cannot be written, or the disk is full; both files are as they were.
         """
-        if parallel.rank() == 0:
+        if devices.rank() == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             content = io.BytesIO()  # torch.save hides what the system says of a full disk
             torch.save(state, content)
             with files.whole(self.path, previous=self._previous) as file:
                 file.write_bytes(content.getbuffer())
-        parallel.wait()
+        devices.wait()
 
     def remove(self) -> None:
         """Delete both files, if they are there."""
-        if parallel.rank() == 0:
+        if devices.rank() == 0:
             for path in (self.path, self._previous):
                 path.unlink(missing_ok=True)
-        parallel.wait()
+        devices.wait()
 
     @property
     def _previous(self) -> Path:
@@ -183,14 +184,14 @@ class Keeper:
 
     def after_step(self) -> None:
         """Stop here if that was asked, unless other processes would wait for this one."""
-        if self.asked and parallel.size() == 1:
+        if self.asked and devices.size() == 1:
             self._keep_and_stop()
 
     def after_round(self, finished: int, rounds: int) -> None:
         """Keep the state if it is time; stop if one of the processes was asked to."""
         if self.checkpoint is None:
             return
-        if parallel.mean(torch.tensor(float(self.asked))) > 0:
+        if devices.mean(torch.tensor(float(self.asked))) > 0:
             self._keep_and_stop()
         if finished % self.checkpoint.every == 0 or finished == rounds:
             self._keep()

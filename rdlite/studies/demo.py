@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rdlite import data, files
-from rdlite.studies import Diverged, GridSpec, run_grid
+from rdlite import data
+from rdlite.guards import files
+from rdlite.studies.grid import Diverged, run_grid
+from rdlite.studies.spec import GridSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +64,7 @@ def _keep(table: pd.DataFrame, file: Path) -> None:
 
 def text_table(table: pd.DataFrame) -> str:
     """The grid as text: worst and average accuracy, mean and standard error over seeds."""
-    from rdlite.plots import cell_statistics
+    from rdlite.studies.results import cell_statistics
 
     seeds = table.seed.nunique()
 
@@ -111,9 +113,10 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
     matplotlib.use("Agg")
 
     from rdlite import plots
+    from rdlite.studies import figures
 
     drawn = [out / "grid.png"]
-    ax = plots.grid(table)
+    ax = figures.grid(table)
     worst = table.groupby("student", sort=False).worst.mean()
     means = ", ".join(f"{student} {value:.2f}" for student, value in worst.items())
     ax.set_title(f"Worst-class accuracy by student, mean over teachers:\n{means}", loc="left")

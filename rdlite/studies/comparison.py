@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from rdlite import checks
-from rdlite.results import Results
-from rdlite.specs import NO_TEACHER
+from rdlite.guards import checks
+from rdlite.studies.results import Results
+from rdlite.studies.spec import NO_TEACHER
 
 SETTING = ["temperature", "learning_rate"]
 METHOD = ["method", "teacher_network", "student_network", "teacher", "student", "heldout_labels"]
@@ -91,8 +91,8 @@ class Comparison:
     """One task of a study: the methods of `WORDS`, and the frontier of each teacher.
 
     Args:
-        study: of one task, see `rdlite.results.Results.tasks`; of several pairs of networks the
-            first is compared.
+        study: of one task, see `rdlite.studies.results.Results.tasks`; of several pairs of
+            networks the first is compared.
 
     Raises:
         ValueError: methods that were not trained with the same seeds.
@@ -101,7 +101,7 @@ class Comparison:
     study: Results
 
     def __post_init__(self) -> None:
-        checks.instance("study", self.study, Results, "; see rdlite.results.read")
+        checks.instance("study", self.study, Results, "; see rdlite.studies.results.read")
         for rows in [*self.methods.values(), *map(self.tried, self.methods)]:
             own, all_seeds = sorted(set(rows.seed)), sorted(set(self.study.table.seed))
             checks.require(

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 DISTORTIONS = {  # kind of `distort` -> in words
     "temperature": "temperature e^strength",

@@ -12,11 +12,23 @@ import pandas as pd
 import torch
 
 import rdlite
-from rdlite import checks, files
-from rdlite.specs import NO_TEACHER, GridSpec
-from rdlite.studies import CELL
+from rdlite.guards import checks, files
+from rdlite.studies.spec import NO_TEACHER, GridSpec
 
-SHIPPED = Path(__file__).parents[1] / "data" / "results"
+SHIPPED = Path(__file__).parents[2] / "data" / "results"
+CELL = [  # what was trained, but for the seed
+    "imbalance",
+    "head",
+    "method",
+    "teacher_network",
+    "student_network",
+    "teacher",
+    "student",
+    "alpha",
+    "heldout_labels",
+    "temperature",
+    "learning_rate",
+]
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
 
 
@@ -26,7 +38,7 @@ class Results:
 
     Attributes:
         spec: what was asked.
-        table: see `rdlite.studies.frame`.
+        table: see `rdlite.studies.grid.frame`.
         class_names: m names.
         task_counts: for each task m training images (the counts do not depend on the seed).
     """
@@ -71,7 +83,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     Args:
         folder: where to, made if it is not there.
         spec_file: the TOML file of the study; it is copied.
-        table: see `rdlite.studies.frame`.
+        table: see `rdlite.studies.grid.frame`.
 
     Raises:
         ValueError: a table of something else.
@@ -79,7 +91,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     """
     checks.require(
         {*VECTORS, "seconds"} <= set(table.columns),
-        f"table must be one of rdlite.studies.frame, got the columns {list(table.columns)}",
+        f"table must be one of rdlite.studies.grid.frame, got the columns {list(table.columns)}",
     )
     folder, text = files.folder(folder), Path(spec_file).read_text(encoding="utf-8")
     splits = [one.runs()[0].splits() for one in GridSpec.from_file(spec_file).by_task()]
@@ -150,3 +162,21 @@ def _table(file: Path, m: int) -> pd.DataFrame:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{file} is not a table of rdlite of {m} classes ({reason})") from None
     return table
+
+
+def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over seeds of every cell of a grid, in the table's order.
+
+    Columns: those that say what was trained (`CELL`), average, average_error, worst,
+    worst_error, seeds; the error is 0 for one seed.
+    """
+    keys = [name for name in CELL if name in table]
+    groups = table.groupby(keys, sort=False)
+    cells = groups.agg(
+        average=("average", "mean"),
+        average_error=("average", "sem"),
+        worst=("worst", "mean"),
+        worst_error=("worst", "sem"),
+        seeds=("seed", "nunique"),
+    )
+    return cells.fillna(0.0).reset_index()

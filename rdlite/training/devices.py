@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, distributed, nn
 
-from rdlite import checks
+from rdlite.guards import checks
 
 
 @contextlib.contextmanager

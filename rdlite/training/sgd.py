@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from rdlite import batches, models, parallel
-from rdlite.config import SCHEDULES, TrainConfig
-from rdlite.data import Split
-from rdlite.targets import TargetFunction
+from rdlite import models
+from rdlite.data import Split, batches
+from rdlite.training import devices
+from rdlite.training.config import SCHEDULES, TrainConfig
+from rdlite.training.targets import TargetFunction
 
 CURE = "lower learning_rate or step_size, or look for non-finite targets"
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
@@ -33,7 +34,7 @@ class Sgd:
     Args:
         model: trained in place.
         train: the images, on the device of the model.
-        target_rows: what they learn from, see `rdlite.targets`.
+        target_rows: what they learn from, see `rdlite.training.targets`.
         loss: mean over a batch; one with a state of its own has a ``state_dict``.
         config: how to train.
 
@@ -64,7 +65,7 @@ class Sgd:
             flip=config.flip,
             padding=config.padding,
         )
-        self.logits_of = parallel.shared(model, min(config.batch_size, len(train)))
+        self.logits_of = devices.shared(model, min(config.batch_size, len(train)))
         if config.compile:
             self.logits_of = torch.compile(self.logits_of)
         self.optimiser = torch.optim.SGD(
@@ -91,7 +92,7 @@ class Sgd:
             self._step(class_weights)
             if after_step is not None:
                 after_step()
-        losses = parallel.mean(torch.stack(self.losses))
+        losses = devices.mean(torch.stack(self.losses))
         self._check(losses)
         self.losses = []
         return float(losses.mean())
@@ -100,14 +101,14 @@ class Sgd:
         share = SCHEDULES[self.config.schedule](self.done / self.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * share
-        index, view = (parallel.mine(rows) for rows in next(self.views))
+        index, view = (devices.mine(rows) for rows in next(self.views))
         with self.autocast():
             rows = self.target_rows(index, view)  # first: a teacher would push what backward
             logits = self.logits_of(view)  # needs out of the cache
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
-        if loss.is_cpu and parallel.size() == 1 and not math.isfinite(self.losses[-1]):
+        if loss.is_cpu and devices.size() == 1 and not math.isfinite(self.losses[-1]):
             self._stop(self.done)
         self.optimiser.zero_grad()
         loss.backward()
@@ -127,8 +128,8 @@ class Sgd:
     def predict(self, images: Tensor) -> Tensor:
         """Logits (n, m) float32, as `rdlite.models.predict`; every process takes a share."""
         with self.autocast():
-            logits = models.predict(self.model, parallel.mine(images))
-        return parallel.gathered(logits.float(), len(images))
+            logits = models.predict(self.model, devices.mine(images))
+        return devices.gathered(logits.float(), len(images))
 
     def autocast(self) -> torch.autocast:
         """Where the network is evaluated in the precision of the config."""

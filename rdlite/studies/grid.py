@@ -15,26 +15,16 @@ import joblib
 import pandas as pd
 import torch
 
-from rdlite import checks, files, parallel
-from rdlite.checkpoints import Checkpoint
-from rdlite.runs import Run, Store
-from rdlite.specs import NO_TEACHER, GridSpec
+from rdlite.guards import checks, files
+from rdlite.studies.results import CELL
+from rdlite.studies.run import Run
+from rdlite.studies.spec import NO_TEACHER, GridSpec
+from rdlite.studies.store import Store
+from rdlite.training import devices
+from rdlite.training.checkpoints import Checkpoint
 
 PROCESSES_ON_A_GPU = 4  # they share it
 BAR_FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed} gone, about {remaining} left"
-CELL = [  # what was trained, but for the seed
-    "imbalance",
-    "head",
-    "method",
-    "teacher_network",
-    "student_network",
-    "teacher",
-    "student",
-    "alpha",
-    "heldout_labels",
-    "temperature",
-    "learning_rate",
-]
 COLUMNS = [
     *CELL,
     "seed",
@@ -85,7 +75,8 @@ def run_grid(
             `dask.distributed.Client`, whose workers must see the same ``store``, or a
             `joblib.Parallel` that returns ``"generator_unordered"``.
         store: the folder that keeps finished runs and the teachers' weights, see
-            `rdlite.runs.Store`: what is there is not trained again. By default thrown away.
+            `rdlite.studies.store.Store`: what is there is not trained again. By default thrown
+            away.
         progress: show a bar with the time left.
 
     Returns:
@@ -157,11 +148,12 @@ def train(
     """Train every run of ``spec``, one after another, and keep the weights of each.
 
     Under torchrun every process calls this, and each run is trained by all of them together, see
-    `rdlite.parallel`; they must see the same ``store``.
+    `rdlite.training.devices`; they must see the same ``store``.
 
     Args:
         spec: the grid.
-        store: the folder for cards and weights, see `rdlite.runs.Store`, and ``checkpoint.pt``.
+        store: the folder for cards and weights, see `rdlite.studies.store.Store`, and
+            ``checkpoint.pt``.
         every: rounds from one checkpoint to the next.
         resume: go on with the run that was stopped.
         progress: print what is trained, with a bar.
@@ -178,7 +170,7 @@ def train(
     """
     checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
     runs, kept = spec.runs(), Store(store, spec.device)
-    progress = progress and parallel.rank() == 0
+    progress = progress and devices.rank() == 0
     how = {"path": kept.folder / "checkpoint.pt", "every": every, "resume": resume}
     checks.require(
         resume or Checkpoint(**how).read() is None,
@@ -188,11 +180,11 @@ def train(
     networks = list(dict.fromkeys(teachers + runs))
     for number, run in enumerate(networks, 1):
         checkpoint = Checkpoint(**how, about={"run": run.about})
-        if not parallel.of_first(kept.done(run, weights=True)):
+        if not devices.of_first(kept.done(run, weights=True)):
             if progress:
                 print(f"{number}/{len(networks)}  {run.label}", flush=True)
             kept.finish(run, weights=True, checkpoint=checkpoint, progress=progress)
-        if parallel.of_first(checkpoint.is_mine()):  # or it was killed after the card was written
+        if devices.of_first(checkpoint.is_mine()):  # or it was killed after the card was written
             checkpoint.remove()
     return frame(runs, kept)
 

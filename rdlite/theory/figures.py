@@ -12,8 +12,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from rdlite.plane import GaussianMixture
 from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, TEACHER_COLOURS
+from rdlite.theory.mixture import GaussianMixture
 
 CLASS_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 OBJECTIVE_MARKERS = {"standard": "o", "balanced": "s", "robust": "^"}

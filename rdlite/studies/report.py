@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rdlite import checks, files
-from rdlite.claims import areas, domination, judge
-from rdlite.comparison import METHOD, OURS, SETTING, Comparison, Estimate, points
-from rdlite.results import Results
-from rdlite.specs import NO_TEACHER
+from rdlite.guards import checks, files
+from rdlite.studies.claims import areas, domination, judge
+from rdlite.studies.comparison import METHOD, OURS, SETTING, Comparison, Estimate, points
+from rdlite.studies.results import Results
+from rdlite.studies.spec import NO_TEACHER
 
 Part = tuple[str, "str | pd.DataFrame | Path"]
 
@@ -128,7 +128,7 @@ def write(results: Results, out: str | Path) -> list[Path]:
         ValueError: methods that were not trained with the same seeds.
         OSError: the folder cannot be written.
     """
-    checks.instance("results", results, Results, "; see rdlite.results.read")
+    checks.instance("results", results, Results, "; see rdlite.studies.results.read")
     out = files.folder(out, "out")
     tasks = [Comparison(study) for study in results.tasks()]
     figures = [
@@ -183,11 +183,11 @@ def _figure(task: Comparison, file: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from rdlite import plots_comparison
+    from rdlite.studies import comparison_figures
 
     figure = Figure(figsize=(9.6, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
-    ax = plots_comparison.frontiers(task, figure.add_subplot())
+    ax = comparison_figures.frontiers(task, figure.add_subplot())
     ax.set_title(task.title)
     with files.whole(file) as whole:
         figure.savefig(whole, dpi=130, format="png")

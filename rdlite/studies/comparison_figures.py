@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from rdlite.claims import robust_students
-from rdlite.comparison import OURS, POINT, Comparison, Estimate
 from rdlite.plots import BLUE, GREY, ORANGE, TEACHER_COLOURS, TEACHER_WORDS
+from rdlite.studies.claims import robust_students
+from rdlite.studies.comparison import OURS, POINT, Comparison, Estimate
 
 STYLES = dict(zip(TEACHER_COLOURS, (":D", "-o", "-.^", "--s"), strict=True))
 

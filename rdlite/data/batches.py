@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 
 SAMPLINGS = ("shuffled", "uniform")
 PADDINGS = ("zero", "reflect")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks
-from rdlite.population import Population, float64
+from rdlite.guards import checks
+from rdlite.theory.population import Population, float64
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rdlite import checks
-from rdlite.comparison import DRAWS, POINT, Comparison, Estimate, where
+from rdlite.guards import checks
 from rdlite.metrics import hypervolume
+from rdlite.studies.comparison import DRAWS, POINT, Comparison, Estimate, where
 
 EVEN = 0.02  # gains that differ from their mean by less than this are called even
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 
-from rdlite import baselines, checks, data, models
+from rdlite import baselines, data, models
 from rdlite.data import protocol
 from rdlite.distillation import TEACHER_VIEWS
+from rdlite.guards import checks
 from rdlite.objectives import NAMED, Objective
-from rdlite.runs import Run
-from rdlite.training import TrainConfig
+from rdlite.studies.run import Run
+from rdlite.training.config import TrainConfig
 
 NO_TEACHER = "none"  # the student learns from the one-hot labels
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = Path(__file__).parents[1] / "recipes"
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks
-from rdlite.game import Game, bounded
+from rdlite.guards import checks
 from rdlite.objectives import Objective
+from rdlite.theory.game import Game, bounded
 
 LARGEST_LOSS = 30.0  # nats: a probability of 1e-13, out of reach of anything measured here
 LARGEST_GAP = 1e-8  # nats: `Population.solve` raises if its answer is not proven this close

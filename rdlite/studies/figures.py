@@ -10,17 +10,75 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, cell_statistics, plain
+from rdlite.plots import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STUDENT_MARKERS,
+    TEACHER_COLOURS,
+    TEACHER_WORDS,
+    plain,
+)
+from rdlite.studies.results import cell_statistics
 
 STYLES = ((GREY, ":D"), (BLUE, "-o"), (GREEN, "-.^"), (ORANGE, "--s"), (PURPLE, "-v"))
+
+
+def grid(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Average against worst-class accuracy, one marker a cell of the grid.
+
+    Args:
+        table: rows of `rdlite.studies.run_grid`; cells are averaged over seeds, with bars of one
+            standard error where there is more than one. Open markers: the held-out labels of
+            eq. (6) were one-hot.
+        ax: where to draw; by default a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
+    cells = cell_statistics(table)
+    for cell in cells.itertuples():
+        ax.errorbar(
+            cell.average,
+            cell.worst,
+            xerr=cell.average_error,
+            yerr=cell.worst_error,
+            color=TEACHER_COLOURS[cell.teacher],
+            marker=STUDENT_MARKERS[cell.student],
+            fillstyle="none" if cell.heldout_labels == "one-hot" else "full",
+            zorder=3 if cell.heldout_labels == "one-hot" else 2,
+            markersize=9,
+            elinewidth=0.8,
+            linestyle="none",
+        )
+    handles = [
+        plt.Line2D([], [], color=colour, marker="D", linestyle="none", label=TEACHER_WORDS[name])
+        for name, colour in TEACHER_COLOURS.items()
+        if name in set(cells.teacher)
+    ]
+    handles += [
+        plt.Line2D([], [], color="black", marker=marker, linestyle="none", label=f"{name} student")
+        for name, marker in STUDENT_MARKERS.items()
+        if name in set(cells.student)
+    ]
+    ax.legend(handles=handles, loc="upper left", frameon=False)
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.annotate("all classes equal", (0.36, 0.37), color=GREY, rotation=38, fontsize=8, ha="center")
+    ax.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="average accuracy (test set, mean over classes)",
+        ylabel="worst-class accuracy",
+    )
+    return ax
 
 
 def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Average and worst-class accuracy over alpha, with one standard error over seeds.
 
     Args:
-        table: rows of `rdlite.studies.frame` of one teacher, a few alphas; the standard students
-            are left out, because their anchor is another.
+        table: rows of `rdlite.studies.grid.frame` of one teacher, a few alphas; the standard
+            students are left out, because their anchor is another.
         ax: where to draw; by default a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
@@ -41,7 +99,7 @@ def frontiers(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axe
     error of the worst class over seeds.
 
     Args:
-        tables: name -> rows of `rdlite.studies.frame`, as in `against_alpha`.
+        tables: name -> rows of `rdlite.studies.grid.frame`, as in `against_alpha`.
         ax: where to draw; by default a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.8, 5.0), layout="constrained")[1]

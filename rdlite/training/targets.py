@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rdlite import batches, checks
-from rdlite.data import Split
+from rdlite.data import Split, batches
+from rdlite.guards import checks
 
 Targets = Tensor | Callable[[Tensor], Tensor]  # (n, m), or the view (B, c, h, w) -> (B, m)
 TargetFunction = Callable[[Tensor, Tensor], Tensor]  # (indices (B,), view) -> (B, m)

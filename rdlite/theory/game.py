@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rdlite import checks, multipliers
+from rdlite import multipliers
+from rdlite.guards import checks
 from rdlite.objectives import Objective
 
 

@@ -17,16 +17,17 @@ from dataclasses import asdict
 
 from torch import Tensor, nn
 
-from rdlite import checks, files, multipliers
-from rdlite.checkpoints import Checkpoint, Keeper
-from rdlite.config import TrainConfig
+from rdlite import multipliers
 from rdlite.data import Split
-from rdlite.history import History
+from rdlite.guards import checks, files
 from rdlite.metrics import summary
 from rdlite.models import AveragedScorer, check, device_of
 from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
-from rdlite.sgd import Loss, Sgd, require_finite
-from rdlite.targets import Targets, marginal, target_function
+from rdlite.training.checkpoints import Checkpoint, Keeper
+from rdlite.training.config import TrainConfig
+from rdlite.training.history import History
+from rdlite.training.sgd import Loss, Sgd, require_finite
+from rdlite.training.targets import Targets, marginal, target_function
 
 __all__ = ["Checkpoint", "History", "TrainConfig", "fit"]
 

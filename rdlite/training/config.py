@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rdlite import checks
-from rdlite.batches import PADDINGS, SAMPLINGS
+from rdlite.data.batches import PADDINGS, SAMPLINGS
+from rdlite.guards import checks
 from rdlite.objectives import UNCHECKED_LOSSES
 
 SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
@@ -28,11 +28,11 @@ class TrainConfig:
         rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
         loss: ``"margin"``, eq. (8), or ``"reweighted"``.
         sampling: ``"shuffled"``, every image once an epoch, or ``"uniform"``, every class equally
-            often, see `rdlite.batches`.
+            often, see `rdlite.data.batches`.
         scorer: ``"last"`` iterate or ``"average"`` of the K scorers, eq. (9). The average keeps K
             copies of the network and predicts with all of them.
-        shift, flip, padding: augmentation, see `rdlite.batches.augment` (pixels; on or off; what
-            comes in from the border).
+        shift, flip, padding: augmentation, see `rdlite.data.batches.augment` (pixels; on or off;
+            what comes in from the border).
         precision: ``"float32"`` or ``"bfloat16"``, in which the network is evaluated (autocast);
             weights, losses and risks stay in float32.
         compile: let torch.compile make faster code of the network; it takes a minute, and rounding

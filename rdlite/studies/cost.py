@@ -9,8 +9,10 @@ from functools import lru_cache
 
 import torch
 
-from rdlite import batches, checks, models
-from rdlite.runs import Run
+from rdlite import models
+from rdlite.data import batches
+from rdlite.guards import checks
+from rdlite.studies.run import Run
 
 STEPS = 5  # timed, after one that is not
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks
+from rdlite.guards import checks
 from rdlite.objectives import SMALLEST_WEIGHT, Objective
 
 

@@ -1,6 +1,7 @@
 """The exact theory: `Population`, teachers that are wrong, and Hedge with its guarantee, eq. (9).
 
-Everything is a finite sum over the points of a population, see `rdlite.population`; risks in nats.
+Everything is a finite sum over the points of a population, see `rdlite.theory.population`; risks in
+nats.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import checks, multipliers
-from rdlite.distortions import add_noise, bias, temper
+from rdlite import multipliers
+from rdlite.guards import checks
 from rdlite.objectives import Objective
-from rdlite.population import Population
+from rdlite.theory.population import Population
+from rdlite.theory.teachers import add_noise, bias, temper
 
 __all__ = [
     "HedgeCurve",

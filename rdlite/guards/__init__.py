@@ -1,0 +1,1 @@
+"""Bad arguments named, files whole or not at all."""

@@ -1,0 +1,17 @@
+"""The theory without sampling error: exact populations, the game, and why a teacher matters."""
+
+from rdlite.theory.hedge import HedgeCurve, hedge_curve, regret_bound
+from rdlite.theory.mixture import GaussianMixture
+from rdlite.theory.population import Population
+from rdlite.theory.teachers import add_noise, bias, temper
+
+__all__ = [
+    "GaussianMixture",
+    "HedgeCurve",
+    "Population",
+    "add_noise",
+    "bias",
+    "hedge_curve",
+    "regret_bound",
+    "temper",
+]
