@@ -176,7 +176,7 @@ def _demo(options: argparse.Namespace) -> int:
     from rdlite.studies import demo
     from rdlite.studies.spec import GridSpec
 
-    checks.whole("--seeds", options.seeds, low=1)
+    checks.integer("--seeds", options.seeds, low=1)
     spec = GridSpec(
         imbalance=options.imbalance,
         seeds=tuple(range(options.seeds)),

@@ -128,7 +128,7 @@ def group_dro(
     config: TrainConfig,
     **options: object,
 ) -> History:
-    """Train on labels with `GroupDRO`; ``config.sampling="uniform"`` is the balanced variant."""
+    """Train on labels with `GroupDRO`; a variant has ``config.sampling="class-balanced"``."""
     how = {"heldout": splits.heldout, "config": config, **options}
     player = GroupDRO(splits.num_classes, step_size)
     return fit(model, splits.train, STANDARD, loss=player, **how)
@@ -157,7 +157,7 @@ def post_shift(
     >>> (f + c.log()).argmax(1)
     tensor([0, 1])
     """
-    checks.whole("rounds", rounds, low=1)
+    checks.integer("rounds", rounds, low=1)
     checks.tensor("logits", logits)
     checks.require(logits.ndim == 2, f"logits must have shape (n, m), got {tuple(logits.shape)}")
     checks.scores("logits", logits)
@@ -304,7 +304,7 @@ def uniform_group_dro(
     model: nn.Module, splits: Splits, *, config: TrainConfig, **options: object
 ) -> History:
     """`group_dro` on batches that hold every class equally often."""
-    return group_dro(model, splits, config=replace(config, sampling="uniform"), **options)
+    return group_dro(model, splits, config=replace(config, sampling="class-balanced"), **options)
 
 
 ON_LABELS = {

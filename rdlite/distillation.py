@@ -111,7 +111,7 @@ def distill(
     """
     checks.choice("heldout_labels", heldout_labels, ["teacher", "one-hot"])
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
-    checks.whole("views", views, low=1)
+    checks.integer("views", views, low=1)
     checks.number("temperature", temperature, low=0, above=True)
     checks.instance("splits", splits, Splits, "; it needs train and heldout")
     train, heldout, device = splits.train, splits.heldout, models.device_of(student, "student")

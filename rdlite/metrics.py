@@ -24,7 +24,7 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     >>> per_class_accuracy(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
     tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
     """
-    checks.whole("num_classes", num_classes, low=2)
+    checks.integer("num_classes", num_classes, low=2)
     checks.tensor("predictions", predictions)
     checks.tensor("labels", labels)
     checks.require(
@@ -72,11 +72,11 @@ def summary(
         f"logits must be (n, m) and labels (n,), got {tuple(logits.shape)}, {tuple(labels.shape)}",
     )
     checks.finite("logits", logits)
-    checks.whole("bootstrap", bootstrap, low=0)
-    checks.whole("seed", seed, low=0)
+    checks.integer("bootstrap", bootstrap, low=0)
+    checks.integer("seed", seed, low=0)
     m = logits.shape[1]
     k = (10 if m >= 100 else 1) if k is None else k
-    checks.whole("k", k, low=1, high=m)
+    checks.integer("k", k, low=1, high=m)
     labels = labels.to(logits.device)
     accuracy = per_class_accuracy(logits.argmax(1), labels, m).cpu().numpy()
     result = {
@@ -123,9 +123,9 @@ def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
     >>> smallest_of_equals(2, 0.5, 1)  # right for both classes: one time in four
     0.25
     """
-    checks.whole("num_classes", num_classes, low=1)
+    checks.integer("num_classes", num_classes, low=1)
     checks.number("truth", truth, low=0, high=1)
-    checks.whole("images", images, low=1)
+    checks.integer("images", images, low=1)
     if truth in (0, 1):
         return float(truth)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])  # log k!
@@ -161,7 +161,7 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
         f"probabilities must be (n, m) and labels (n,), got {tuple(probabilities.shape)} and "
         f"{tuple(labels.shape)}",
     )
-    checks.whole("bins", bins, low=1)
+    checks.integer("bins", bins, low=1)
     n, m = probabilities.shape
     checks.row_stochastic("probabilities", probabilities, m)
     checks.class_indices("labels", labels, m)

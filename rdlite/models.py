@@ -41,9 +41,9 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     >>> net(torch.zeros(2, 1, 14, 14)).shape
     torch.Size([2, 10])
     """
-    checks.whole("num_classes", num_classes, low=2)
-    checks.whole("in_channels", in_channels, low=1)
-    checks.whole("seed", seed, low=0)
+    checks.integer("num_classes", num_classes, low=2)
+    checks.integer("in_channels", in_channels, low=1)
+    checks.integer("seed", seed, low=0)
     found = check_name("name", name)
     families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
     with torch.random.fork_rng(devices=[]):
@@ -81,7 +81,7 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int | None = None) 
     torch.Size([5, 3])
     """
     if batch_size is not None:
-        checks.whole("batch_size", batch_size, low=1)
+        checks.integer("batch_size", batch_size, low=1)
     return _predict("model", model, images, batch_size)
 
 

@@ -16,7 +16,7 @@ def uniform(num_classes: int) -> Tensor:
     >>> uniform(4)
     tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
     """
-    checks.whole("num_classes", num_classes, low=2)
+    checks.integer("num_classes", num_classes, low=2)
     return torch.full((num_classes,), 1 / num_classes, dtype=torch.float64)
 
 
@@ -70,7 +70,7 @@ def guaranteed_step_size(num_classes: int, rounds: int, bound: float) -> float:
     >>> round(guaranteed_step_size(10, 60, 2.0), 3)
     0.277
     """
-    checks.whole("num_classes", num_classes, low=2)
-    checks.whole("rounds", rounds, low=1)
+    checks.integer("num_classes", num_classes, low=2)
+    checks.integer("rounds", rounds, low=1)
     checks.number("bound", bound, low=0, above=True)
     return math.sqrt(8 * math.log(num_classes) / rounds) / bound

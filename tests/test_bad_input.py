@@ -326,15 +326,16 @@ BAD_DATA = [
 BAD_BATCHES = [
     bad("a batch of nothing", lambda w: next(batches.shuffled(4, 0, torch.Generator())),
         "batch_size", "at least 1, got 0"),
-    bad("uniform over float labels", lambda w: next(batches.uniform(torch.ones(4), 2, None)),
-        "labels", "torch.float32", "labels.long()"),
-    bad("uniform over labels below 0",
-        lambda w: next(batches.uniform(torch.tensor([0, -1]), 2, None)), "labels", "-1"),
+    bad("class-balanced over float labels",
+        lambda w: next(batches.class_balanced(torch.ones(4), 2, None)), "labels",
+        "torch.float32", "labels.long()"),
+    bad("class-balanced over labels below 0",
+        lambda w: next(batches.class_balanced(torch.tensor([0, -1]), 2, None)), "labels", "-1"),
     bad("uniform without a class",
-        lambda w: next(batches.uniform(torch.tensor([0, 2]), 2, torch.Generator())),
+        lambda w: next(batches.class_balanced(torch.tensor([0, 2]), 2, torch.Generator())),
         "labels must have an image of every class", "[1]"),
-    bad("uniform over no labels",
-        lambda w: next(batches.uniform(torch.tensor([], dtype=torch.int64), 2, None)), "labels"),
+    bad("class-balanced over no labels",
+        lambda w: next(batches.class_balanced(torch.tensor([]).long(), 2, None)), "labels"),
     bad("float images as input", lambda w: batches.as_input(torch.zeros(2, 1, 8, 8)),
         "images must be uint8", "torch.float32"),
     bad("a list as input", lambda w: batches.as_input([0, 255]), "images", "torch.Tensor", "list"),
@@ -348,7 +349,7 @@ BAD_BATCHES = [
         "shift must be less than the image's 8 pixels", "got 8"),
     bad("an unknown sampling",
         lambda w: batches.Views(TRAIN.images, TRAIN.labels, batch_size=2, seed=0, sampling="uni"),
-        "sampling must be one of 'shuffled', 'uniform', got 'uni'"),
+        "sampling must be one of 'shuffled', 'class-balanced', got 'uni'"),
 ]  # fmt: skip
 
 BAD_MODELS = [

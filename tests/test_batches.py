@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdlite.data.batches import Views, as_input, augment, shuffled, steps_per_epoch, uniform
+from rdlite.data.batches import Views, as_input, augment, class_balanced, shuffled, steps_per_epoch
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -60,12 +60,12 @@ def test_an_epoch_covers_every_image_where_the_batches_divide_them():
     assert sorted(torch.cat(list(shuffled(60, 12, generator()))).tolist()) == list(range(60))
 
 
-# ---------------------------------------------------------------- uniform
+# ---------------------------------------------------------------- class_balanced
 
 
 def test_uniform_draws_every_class_and_every_image_of_a_class_equally_often():
     labels = torch.tensor([2] * 90 + [0] * 9 + [1])[torch.randperm(100, generator=generator())]
-    index = torch.cat([b for s in range(300) for b in uniform(labels, 32, generator(s))])
+    index = torch.cat([b for s in range(300) for b in class_balanced(labels, 32, generator(s))])
     share = torch.bincount(labels[index]) / len(index)
     torch.testing.assert_close(share, torch.full((3,), 1 / 3), rtol=0, atol=0.01)
     of_zero = torch.bincount(index, minlength=100)[labels == 0] / (labels[index] == 0).sum()
@@ -74,10 +74,10 @@ def test_uniform_draws_every_class_and_every_image_of_a_class_equally_often():
 
 def test_uniform_has_the_batches_of_an_epoch():
     labels = torch.arange(70) % 7
-    sizes = [len(b) for b in uniform(labels, 32, generator())]
+    sizes = [len(b) for b in class_balanced(labels, 32, generator())]
     assert sizes == [32] * steps_per_epoch(70, 32)
     with pytest.raises(ValueError, match="labels"):
-        next(uniform(torch.tensor([0, 2]), 2, generator()))
+        next(class_balanced(torch.tensor([0, 2]), 2, generator()))
 
 
 def test_images_left_over_come_in_another_epoch():
@@ -241,7 +241,7 @@ def test_a_reflection_beyond_the_image_is_refused():
         augment(images, torch.Generator(), shift=1, padding="reflected")
 
 
-@pytest.mark.parametrize("sampling", ["shuffled", "uniform"])
+@pytest.mark.parametrize("sampling", ["shuffled", "class-balanced"])
 def test_views_go_on_in_the_middle_of_an_epoch(sampling):
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(256, (20, 1, 6, 6), dtype=torch.uint8, generator=generator)

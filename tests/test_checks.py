@@ -68,7 +68,7 @@ def test_number_names_the_interval_and_what_came(value, options, wanted):
 
 @pytest.mark.parametrize(("value", "high"), [(2, INF), (5, 5), (10**30, INF)])
 def test_whole_takes_whole_numbers_within_the_bounds(value, high):
-    checks.whole("n", value, low=2, high=high)
+    checks.integer("n", value, low=2, high=high)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_whole_takes_whole_numbers_within_the_bounds(value, high):
     ],
 )
 def test_whole_names_the_bounds_and_what_came(value, high, wanted):
-    assert message_of(checks.whole, "n", value, low=2, high=high) == wanted
+    assert message_of(checks.integer, "n", value, low=2, high=high) == wanted
 
 
 def test_finite_counts_the_bad_values():

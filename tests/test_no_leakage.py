@@ -66,7 +66,9 @@ DISTILLED = [
     for config in [dataclasses.replace(SHORT, epochs=8)]
 ]
 DISTILLED += [Run(**TAUGHT, method=name, config=SHORT) for name in baselines.WITH_A_TEACHER]
-AVERAGED = dataclasses.replace(SHORT, scorer="average", loss="reweighted", sampling="uniform")
+AVERAGED = dataclasses.replace(
+    SHORT, scorer="average", loss="reweighted", sampling="class-balanced"
+)
 ALONE.append(Run(network="linear", objective=ROBUST, config=AVERAGED))
 
 

@@ -257,9 +257,9 @@ def test_a_loss_of_one_s_own_takes_the_place_of_the_margin_loss(long_tail):
     assert seen[0].std() > 0
 
 
-def test_uniform_sampling_serves_the_rare_classes(long_tail):
-    uniform = dataclasses.replace(SHORT, sampling="uniform")
-    _, history = train(long_tail, STANDARD, uniform)
+def test_class_balanced_sampling_serves_the_rare_classes(long_tail):
+    balanced = dataclasses.replace(SHORT, sampling="class-balanced")
+    _, history = train(long_tail, STANDARD, balanced)
     _, shuffled = train(long_tail, STANDARD)
     assert history.risks[-1, 5:].mean() < shuffled.risks[-1, 5:].mean() - 0.1
     torch.testing.assert_close(history.class_weights, torch.ones(3, 10).double())

@@ -100,7 +100,7 @@ def load(
     protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
     read, side = SOURCES[name]
     if size is not None:
-        checks.whole("size", size, low=4, high=side)
+        checks.integer("size", size, low=4, high=side)
     pool, test = read(Path(root or default_root()))
     return protocol.draw(
         name,

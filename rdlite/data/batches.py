@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rdlite.guards import checks
 
-SAMPLINGS = ("shuffled", "uniform")
+SAMPLINGS = ("shuffled", "class-balanced")
 PADDINGS = ("zero", "reflect")
 
 
@@ -38,15 +38,15 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
     >>> [len(b) for b in shuffled(10, 4, torch.Generator().manual_seed(0))]
     [4, 4]
     """
-    checks.whole("n", n, low=1)
-    checks.whole("batch_size", batch_size, low=1)
+    checks.integer("n", n, low=1)
+    checks.integer("batch_size", batch_size, low=1)
     order = torch.randperm(n, generator=generator, device=generator.device)
     size = min(batch_size, n)
     for i in range(steps_per_epoch(n, batch_size)):
         yield order[i * size : (i + 1) * size]
 
 
-def uniform(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def class_balanced(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Index batches of one epoch in which every class comes equally often on average.
 
     Each image is drawn by itself: first a class, then one of its images, with replacement.
@@ -57,11 +57,11 @@ def uniform(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iter
         generator: on the device of the labels.
 
     >>> labels = torch.tensor([0] * 9 + [1])
-    >>> batch = next(uniform(labels, 8, torch.Generator().manual_seed(0)))
+    >>> batch = next(class_balanced(labels, 8, torch.Generator().manual_seed(0)))
     >>> int((labels[batch] == 1).sum())
     6
     """
-    checks.whole("batch_size", batch_size, low=1)
+    checks.integer("batch_size", batch_size, low=1)
     checks.class_indices("labels", labels)
     counts = torch.bincount(labels)
     missing = (counts == 0).nonzero().flatten().tolist()
@@ -109,7 +109,7 @@ def augment(
     Raises:
         ValueError: a shift below 0, or as large as an image that is reflected.
     """
-    checks.whole("shift", shift, low=0)
+    checks.integer("shift", shift, low=0)
     checks.choice("padding", padding, PADDINGS)
     if images.ndim != 4:
         raise ValueError(f"images must have shape (B, c, h, w), got {tuple(images.shape)}")
@@ -153,7 +153,7 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
     Args:
         images: (n, c, h, w) uint8.
         labels: (n,) int64.
-        batch_size, sampling: see `shuffled` and `uniform`.
+        batch_size, sampling: see `shuffled` and `class_balanced`.
         seed: of the order and of the augmentation.
         augmentation: options of `augment`.
 
@@ -187,8 +187,8 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
         return index, as_input(view)
 
     def _epoch(self) -> Iterator[Tensor]:
-        if self.sampling == "uniform":
-            return uniform(self.labels, self.batch_size, self.generator)
+        if self.sampling == "class-balanced":
+            return class_balanced(self.labels, self.batch_size, self.generator)
         return shuffled(len(self.images), self.batch_size, self.generator)
 
     def state_dict(self) -> dict:

@@ -65,7 +65,7 @@ def from_arrays(
         f"{tuple(images.shape[1:])}, got {tuple(test_images.shape[1:])}",
     )
     if size is not None:
-        checks.whole("size", size, low=4, high=min(images.shape[2:]))
+        checks.integer("size", size, low=4, high=min(images.shape[2:]))
     if class_names is None:
         class_names = tuple(str(k) for k in range(int(labels.max()) + 1))
     pool = _checked("labels", images, labels, class_names)
@@ -115,7 +115,7 @@ def from_folder(
         FileNotFoundError, OSError: no such folder, or an image that cannot be read.
     """
     protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
-    checks.whole("size", size, low=4)
+    checks.integer("size", size, low=4)
     checks.require(
         isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"
     )

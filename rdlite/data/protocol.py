@@ -31,8 +31,8 @@ def long_tail_counts(
     >>> long_tail_counts(1000, 3, 100)
     [1000, 100, 10]
     """
-    checks.whole("head", head, low=0)
-    checks.whole("num_classes", num_classes, low=2)
+    checks.integer("head", head, low=0)
+    checks.integer("num_classes", num_classes, low=2)
     checks.number("imbalance", imbalance, low=1)
     exponents = [-k / (num_classes - 1) for k in range(num_classes)]
     return [max(at_least, int(head * imbalance**e + 1e-9)) for e in exponents]
@@ -42,9 +42,9 @@ def check(*, imbalance: float, head: int | None, heldout: int, seed: int) -> Non
     """The arguments of `draw` that can be judged before any image is read."""
     checks.number("imbalance", imbalance, low=1)
     if head is not None:
-        checks.whole("head", head, low=1)
-    checks.whole("heldout", heldout, low=0)
-    checks.whole("seed", seed, low=0, high=2**32 - 1)
+        checks.integer("head", head, low=1)
+    checks.integer("heldout", heldout, low=0)
+    checks.integer("seed", seed, low=0, high=2**32 - 1)
 
 
 def draw(

@@ -112,7 +112,7 @@ def number(
     require(inside, f"{name} must be a number in {left}{low:g}, {high:g}], got {value!r}")
 
 
-def whole(name: str, value: object, *, low: int, high: float = math.inf) -> None:
+def integer(name: str, value: object, *, low: int, high: float = math.inf) -> None:
     """``value`` is a whole number of at least ``low`` and at most ``high``."""
     good = isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
     upper = "" if high == math.inf else f" and at most {high:g}"

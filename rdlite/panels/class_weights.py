@@ -81,7 +81,7 @@ class ClassWeightPanel(Panel):
         self.class_names, self.regions = [str(name) for name in class_names], regions
         counts = checks.numbers("class_counts", class_counts)
         m = len(self.class_names)
-        checks.whole("the number of class_names", m, low=2, high=20)
+        checks.integer("the number of class_names", m, low=2, high=20)
         checks.require(
             len(set(self.class_names)) == m, f"class_names must differ, got {self.class_names}"
         )

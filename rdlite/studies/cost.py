@@ -40,7 +40,7 @@ def seconds(run: Run, device: str = "cpu") -> float:
 
 def of_study(runs: Iterable[Run], processes: int, device: str = "cpu") -> float:
     """About how long these runs take together in so many processes, seconds."""
-    checks.whole("processes", processes, low=1)
+    checks.integer("processes", processes, low=1)
     return sum(seconds(run, device) for run in runs) / processes
 
 

@@ -107,7 +107,7 @@ class GridSpec:
             models.check_name("networks", name)
         checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
         for seed in self.seeds:
-            checks.whole("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
+            checks.integer("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
         for name in ("temperatures", "learning_rates"):
             for value in getattr(self, name):
                 checks.number(name, value, low=0, above=True)

@@ -75,7 +75,7 @@ def hedge_curve(
     >>> float(hedge_curve(population, Objective(alpha=1.0), 4).gap.max().round(decimals=6))
     0.0
     """
-    checks.whole("rounds", rounds, low=1)
+    checks.integer("rounds", rounds, low=1)
     checks.instance("population", population, Population)
     best, _ = population.solve(objective, targets, loss_bound=loss_bound)
     game = population.game(objective, targets, loss_bound=loss_bound)

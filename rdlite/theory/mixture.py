@@ -100,8 +100,8 @@ class GaussianMixture:
         >>> points.shape, labels.shape
         (torch.Size([5, 2]), torch.Size([5]))
         """
-        checks.whole("n", n, low=1)
-        checks.whole("seed", seed, low=0)
+        checks.integer("n", n, low=1)
+        checks.integer("seed", seed, low=0)
         generator = torch.Generator().manual_seed(seed)
         labels = torch.multinomial(self.prior, n, replacement=True, generator=generator)
         noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
@@ -125,7 +125,7 @@ class GaussianMixture:
         >>> points.shape, population.eta.shape
         (torch.Size([100, 2]), torch.Size([100, 3]))
         """
-        checks.whole("resolution", resolution, low=2)
+        checks.integer("resolution", resolution, low=2)
         checks.number("reach", reach, low=0, above=True)
         margin = reach * self.scale.max()
         low, high = self.means.min(0).values - margin, self.means.max(0).values + margin

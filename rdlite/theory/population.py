@@ -75,9 +75,9 @@ class Population:
         >>> Population.random(40, 4).eta.shape
         torch.Size([40, 4])
         """
-        checks.whole("n", n, low=1)
-        checks.whole("m", m, low=2)
-        checks.whole("seed", seed, low=0)
+        checks.integer("n", n, low=1)
+        checks.integer("m", m, low=2)
+        checks.integer("seed", seed, low=0)
         checks.number("imbalance", imbalance, low=1)
         checks.number("sharpness", sharpness, low=0)
         generator = torch.Generator().manual_seed(seed)

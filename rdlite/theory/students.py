@@ -108,7 +108,7 @@ def train_frontier(
         ("rounds", rounds),
         ("steps_per_round", steps_per_round),
     ):
-        checks.whole(name, value, low=1)
+        checks.integer(name, value, low=1)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
     checks.require(
@@ -125,7 +125,7 @@ def train_frontier(
         f"seed must be one number, or one for each of {models} alphas, got {len(seeds)}",
     )
     for one in seeds:
-        checks.whole("seed", one, low=0)
+        checks.integer("seed", one, low=0)
     columns = _columns("points", points)  # (d, n)
     heldout_columns = _columns("heldout_points", heldout_points, len(columns))
     targets = _stack("targets", targets, models, len(points), m)  # (M, m, n)

@@ -78,7 +78,7 @@ def add_noise(p: Tensor, scale: float, seed: int = 0) -> Tensor:
     tensor([[0.7500, 0.2500]], dtype=torch.float64)
     """
     checks.number("scale", scale, low=0, high=1e300)
-    checks.whole("seed", seed, low=0)
+    checks.integer("seed", seed, low=0)
     p = _probabilities(p)
     noise = torch.randn(p.shape, generator=torch.Generator().manual_seed(seed), dtype=p.dtype)
     return torch.softmax(p.log() + scale * noise, 1)

@@ -51,7 +51,7 @@ class Checkpoint:
     about: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checks.whole("every", self.every, low=1)
+        checks.integer("every", self.every, low=1)
 
     def read(self) -> dict | None:
         """The state in the file, or in the one before it; None if there is neither.

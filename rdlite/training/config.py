@@ -27,8 +27,8 @@ class TrainConfig:
         step_size: gamma of eq. (6), a round.
         rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
         loss: ``"margin"``, eq. (8), or ``"reweighted"``.
-        sampling: ``"shuffled"``, every image once an epoch, or ``"uniform"``, every class equally
-            often, see `rdlite.data.batches`.
+        sampling: ``"shuffled"``, every image once an epoch, or ``"class-balanced"``, every class
+            equally often, see `rdlite.data.batches`.
         scorer: ``"last"`` iterate or ``"average"`` of the K scorers, eq. (9). The average keeps K
             copies of the network and predicts with all of them.
         shift, flip, padding: augmentation, see `rdlite.data.batches.augment` (pixels; on or off;
@@ -62,22 +62,22 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole("epochs", self.epochs, low=1)
-        checks.whole("batch_size", self.batch_size, low=1)
+        checks.integer("epochs", self.epochs, low=1)
+        checks.integer("batch_size", self.batch_size, low=1)
         checks.number("learning_rate", self.learning_rate, low=0, above=True)
         checks.number("momentum", self.momentum, low=0, high=1)
         checks.number("weight_decay", self.weight_decay, low=0)
         checks.choice("schedule", self.schedule, SCHEDULES)
         checks.number("step_size", self.step_size, low=0)
         if self.rounds is not None:
-            checks.whole("rounds", self.rounds, low=1)
+            checks.integer("rounds", self.rounds, low=1)
         checks.choice("loss", self.loss, UNCHECKED_LOSSES)
         checks.choice("sampling", self.sampling, SAMPLINGS)
         checks.choice("scorer", self.scorer, ["last", "average"])
-        checks.whole("shift", self.shift, low=0)
+        checks.integer("shift", self.shift, low=0)
         checks.choice("padding", self.padding, PADDINGS)
         checks.choice("precision", self.precision, ["float32", "bfloat16"])
         for name in ("flip", "compile"):
             value = getattr(self, name)
             checks.require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
-        checks.whole("seed", self.seed, low=0)
+        checks.integer("seed", self.seed, low=0)
