@@ -121,6 +121,11 @@ def integer(name: str, value: object, *, low: int, high: float = math.inf) -> No
     require(good, f"{name} must be a whole number of at least {low}{upper}, got {value!r}")
 
 
+def flag(name: str, value: object) -> None:
+    """``value`` is True or False."""
+    require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
+
+
 def class_indices(name: str, values: Tensor, classes: int | None = None) -> None:
     """Every entry of ``values`` is a whole number in 0..m-1; of any m if none is given."""
     tensor(name, values)
