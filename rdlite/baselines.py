@@ -15,6 +15,7 @@ from rdlite import multipliers
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict, teacher_logits
 from rdlite.guards import checks
+from rdlite.guards.door import checked
 from rdlite.objectives import BALANCED, STANDARD
 from rdlite.training import devices
 from rdlite.training.config import TrainConfig
@@ -249,7 +250,7 @@ def ada_alpha(
     return distill(teacher, student, splits, STANDARD, config=config, **how)
 
 
-@checks.door(margins=checks.finite)
+@checked(margins=checks.finite)
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
 

@@ -39,17 +39,9 @@ def soft_targets(
     >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
     tensor([[0.7500, 0.2500]])
     """
-    checks.tensor("teacher_logits", teacher_logits)
-    checks.tensor("labels", labels)
-    checks.require(
-        teacher_logits.ndim == 2 and labels.shape == teacher_logits.shape[:1],
-        f"teacher_logits must be (n, m) and labels (n,), got {tuple(teacher_logits.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
+    m = checks.rows_and_labels("teacher_logits", teacher_logits, labels)
     checks.scores("teacher_logits", teacher_logits)
     checks.number("temperature", temperature, low=0, above=True)
-    m = teacher_logits.shape[1]
-    checks.class_indices("labels", labels, m)
     one_hot = torch.nn.functional.one_hot(labels.long(), m).to(teacher_logits)
     return mixed(_softened(teacher_logits, temperature), one_hot, shares(mix, m))
 

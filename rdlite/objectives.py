@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from rdlite.guards import checks
+from rdlite.guards.door import checked
 
 SMALLEST_WEIGHT = 1e-8  # class weights of mean 1 are kept above this, so that log c is finite
 
 
-@checks.door(prior=checks.simplex)
+@checked(prior=checks.simplex)
 def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) -> Tensor:
     """Risk of each class, eq. (1) for one-hot targets and eq. (4) for soft ones.
 
@@ -50,7 +51,7 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
     return risks.where(has_mass, torch.nan)
 
 
-@checks.door(class_weights=checks.positive)
+@checked(class_weights=checks.positive)
 def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """The margin loss of eq. (8): cross-entropy of ``logits - log(class_weights)``.
 
@@ -78,7 +79,7 @@ def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tenso
     return -(targets * log_probabilities).sum(1).mean()
 
 
-@checks.door(class_weights=checks.positive)
+@checked(class_weights=checks.positive)
 def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """Class-weighted cross-entropy, ``sum_y c_y P_y l(y, f)``: the game's own loss.
 
