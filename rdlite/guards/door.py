@@ -1,4 +1,4 @@
-"""A formula behind its checks: they are made at the door that a user calls, and inside it trusts."""
+"""A formula behind its checks: made at the door that a user calls; what lies inside trusts."""
 
 from __future__ import annotations
 
