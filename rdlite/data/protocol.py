@@ -21,22 +21,14 @@ from rdlite.guards import checks
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is drawn of a data set, checked when made; `rdlite.data.load` says what it means.
-
-    Args:
-        imbalance, head, heldout, seed, size: as of `rdlite.data.load`.
-        side: pixels of the images, the largest ``size``.
-
-    Raises:
-        ValueError: one that is out of range whatever the images are.
-    """
+    """What to draw of a data set, as `rdlite.data.load` explains it; ValueError if out of range."""
 
     imbalance: float
     head: int | None
     heldout: int
     seed: int
     size: int | None = None
-    side: float = math.inf
+    side: float = math.inf  # of the images, pixels: the largest size
 
     def __post_init__(self) -> None:
         checks.number("imbalance", self.imbalance, low=1)
@@ -70,12 +62,11 @@ def long_tail_counts(
 
 
 def draw(name: str, pool: Split, test: Split, options: Options, *, content: str = "") -> Splits:
-    """Cut train and held-out from ``pool``; the test set stays whole.
+    """Cut train and held-out from ``pool``; ``test`` stays whole.
 
     Args:
         name: of the data set; part of the fingerprint.
         pool: every image that may be drawn.
-        test: the test set.
         options: how many, and which.
         content: what else the fingerprint has to cover, for data that the name does not identify.
 
