@@ -259,3 +259,32 @@ def test_views_go_on_in_the_middle_of_an_epoch(sampling):
         (a, x), (b, y) = next(first), next(other)
         assert torch.equal(a, b) and torch.equal(x, y)
     assert not torch.equal(next(views())[1], y)
+
+
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+@pytest.mark.parametrize(("shift", "flip"), [(0, False), (0, True), (3, False), (3, True)])
+def test_views_are_the_augmented_images_of_their_indices(shift, flip, padding):
+    images = torch.randint(256, (20, 3, 6, 5), dtype=torch.uint8, generator=generator(1))
+    before, how = images.clone(), {"shift": shift, "flip": flip, "padding": padding}
+    views = Views(images, torch.zeros(20).long(), batch_size=8, seed=3, **how)
+    shared = generator(3)
+    for _ in range(4):
+        for index in list(shuffled(20, 8, shared)):
+            got, inputs = next(views)
+            assert torch.equal(got, index)
+            assert torch.equal(inputs, as_input(augment(images[index], shared, **how)))
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"shift": -1}, "shift must be a whole number"),
+        ({"shift": 4, "padding": "reflect"}, "shift must be less than the image's 4 pixels"),
+        ({"padding": "mirror"}, "padding must be one of"),
+        ({"sampling": "uniform"}, "sampling must be one of"),
+    ],
+)
+def test_views_name_a_bad_option_before_the_first_batch(how, message):
+    with pytest.raises(ValueError, match=message):
+        Views(torch.zeros(4, 1, 4, 4).byte(), torch.zeros(4).long(), batch_size=2, seed=0, **how)

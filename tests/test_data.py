@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rdlite import data
-from rdlite.data import FASHION_MNIST_ARCHIVES, Split, long_tail_counts
+from rdlite.data import FASHION_MNIST_ARCHIVES, Split, long_tail_counts, protocol
 
 ROOT = data.default_root()
 DEFAULT_FINGERPRINT = "3a876ec45590cb38"
@@ -115,7 +115,7 @@ def test_test_set_is_the_whole_official_one(default):
 def test_train_and_heldout_are_disjoint_images_of_the_pool(pool, seed):
     _, labels = pool
     train_counts, heldout_counts = [30] * 10, list(range(2, 12))
-    train, heldout, _ = data._draw(
+    train, heldout, _ = protocol._draw(
         "fashion-mnist", torch.tensor(labels), train_counts, heldout_counts, seed
     )
     assert len({*train.tolist(), *heldout.tolist()}) == sum(train_counts) + sum(heldout_counts)
@@ -126,7 +126,7 @@ def test_train_and_heldout_are_disjoint_images_of_the_pool(pool, seed):
 def test_load_returns_the_images_that_were_drawn(pool, default):
     pixels, labels = pool
     counts = [split.class_counts.tolist() for split in (default.train, default.heldout)]
-    *drawn, fingerprint = data._draw("fashion-mnist", torch.tensor(labels), *counts, 0)
+    *drawn, fingerprint = protocol._draw("fashion-mnist", torch.tensor(labels), *counts, 0)
     assert fingerprint == default.fingerprint
     for split, indices in zip((default.train, default.heldout), drawn, strict=True):
         assert np.array_equal(split.images[:, 0], pixels[indices])
@@ -135,7 +135,7 @@ def test_load_returns_the_images_that_were_drawn(pool, default):
 
 def test_draw_is_a_random_choice_and_not_the_first_images(pool):
     _, labels = pool
-    train, _, _ = data._draw("fashion-mnist", torch.tensor(labels), [100] * 10, [0] * 10, 0)
+    train, _, _ = protocol._draw("fashion-mnist", torch.tensor(labels), [100] * 10, [0] * 10, 0)
     for k, part in enumerate(train.numpy().reshape(10, 100)):
         rank = np.searchsorted(np.flatnonzero(labels == k), part) / 6000
         assert abs(rank.mean() - 0.5) < 0.15  # 5 standard deviations of a uniform mean
@@ -194,7 +194,7 @@ def test_fingerprint_differs_for_every_other_draw(default):
 
 def test_fingerprint_differs_for_another_data_set_with_the_same_labels():
     labels = torch.arange(40) % 4
-    first, second = (data._draw(name, labels, [3] * 4, [2] * 4, 0) for name in ("a", "b"))
+    first, second = (protocol._draw(name, labels, [3] * 4, [2] * 4, 0) for name in ("a", "b"))
     assert torch.equal(first[0], second[0])
     assert first[2] != second[2]
 

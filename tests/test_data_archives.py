@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rdlite.data import archives, packed
-from rdlite.data.archives import ARCHIVES, Archive, fetch
+from rdlite.data import archives
+from rdlite.data.archives import fetch
+from rdlite.data.hosts import ARCHIVES, Archive
 
 CONTENT = bytes(range(256)) * 4000  # about 1 MB: several blocks
 HALF = len(CONTENT) // 2
@@ -189,7 +190,8 @@ def test_wrong_bytes_are_deleted_and_explained(host, tmp_path):
     host.manners = ["wrong bytes"]
     archive = entry(host.url)
     wrong = hashlib.md5(CONTENT[::-1]).hexdigest()
-    with pytest.raises(OSError, match=f"has MD5 {wrong}, expected {archive.md5}") as error:
+    message = f"has MD5 {wrong}, expected {archive.md5}, and was deleted; 0 of 1,024,000 bytes"
+    with pytest.raises(OSError, match=message) as error:
         fetch(archive, tmp_path)
     assert_explains(error, archive, tmp_path)
     assert (names(tmp_path), len(host.requests)) == ([], 1)
@@ -198,7 +200,7 @@ def test_wrong_bytes_are_deleted_and_explained(host, tmp_path):
 def test_part_of_another_file_is_found_out_by_the_sum(host, tmp_path):
     (tmp_path / "Set").mkdir()
     (tmp_path / "Set" / "set.tar.gz.part").write_bytes(b"?" * HALF)
-    with pytest.raises(OSError, match="was deleted, run it again to download it from the start"):
+    with pytest.raises(OSError, match="was deleted; 0 of 1,024,000 bytes are kept, run it again"):
         fetch(entry(host.url), tmp_path)
     assert fetch(entry(host.url), tmp_path).read_bytes() == CONTENT
 
@@ -276,8 +278,8 @@ def zip_of(path, members):
 def read_either(path, wanted):
     """What either reader gives for one member."""
     if path.suffix == ".gz":
-        return packed.read_tar(path, [wanted])[wanted]
-    with packed.open_zip(path) as archive:
+        return archives.read_tar(path, [wanted])[wanted]
+    with archives.open_zip(path) as archive:
         return archive.read(wanted)
 
 
@@ -301,10 +303,15 @@ def test_member_that_leads_out_of_the_folder_is_refused(pack, name):
 
 
 def test_archive_that_unpacks_to_too_much_is_refused(pack, monkeypatch):
-    monkeypatch.setattr(packed, "LARGEST_UNPACKED", 1000)
+    monkeypatch.setattr(archives, "LARGEST_UNPACKED", 1000)
     assert read_either(pack([("a", bytes(500)), ("b", bytes(500))]), "a") == bytes(500)
     with pytest.raises(OSError, match=r"is not safe: up to 'b' it unpacks to 1,001 bytes"):
         read_either(pack([("a", bytes(500)), ("b", bytes(501))]), "a")
+
+
+def test_members_of_a_tar_come_in_the_order_in_which_they_are_asked_for(tmp_path):
+    path = tar_of(tmp_path / "set.tar.gz", [("b", b"2"), ("readme", b"?"), ("a", b"1")])
+    assert list(archives.read_tar(path, ["a", "b"]).items()) == [("a", b"1"), ("b", b"2")]
 
 
 def test_missing_member_is_named(pack):
@@ -316,7 +323,7 @@ def test_link_is_not_followed(tmp_path):
     link = tarfile.TarInfo("a")
     link.type, link.linkname = tarfile.SYMTYPE, "b"
     with pytest.raises(OSError, match="has no file a"):
-        packed.read_tar(tar_of(tmp_path / "set.tar.gz", [(link, b""), ("b", b"1")]), ["a"])
+        archives.read_tar(tar_of(tmp_path / "set.tar.gz", [(link, b""), ("b", b"1")]), ["a"])
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no archive at all", "empty"])

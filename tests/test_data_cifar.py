@@ -10,7 +10,8 @@ import torch
 from test_data_archives import entry, host, tar_of  # noqa: F401
 
 from rdlite import data
-from rdlite.data.archives import ARCHIVES
+from rdlite.data import protocol
+from rdlite.data.hosts import ARCHIVES
 
 CIFAR10_NAMES = [
     "airplane", "automobile", "bird", "cat", "deer",
@@ -89,9 +90,21 @@ def test_every_image_and_label_is_read(small):
     assert np.array_equal(splits.test.labels, test_labels)
     counts = [HEAD[name]] * CLASSES[name]
     assert splits.train.class_counts.tolist() == counts
-    drawn, *_ = data._draw(name, torch.tensor(labels), counts, [0] * len(counts), 3)
+    drawn, *_ = protocol._draw(name, torch.tensor(labels), counts, [0] * len(counts), 3)
     assert np.array_equal(splits.train.images, pixels[drawn])
     assert np.array_equal(splits.train.labels, labels[drawn])
+
+
+def test_order_of_the_files_in_an_archive_does_not_matter(small, monkeypatch):
+    """Batches, test set and names are told by their names."""
+    name, root, pool, test = small
+    wanted = data.load(name, root=root, head=5, heldout=2)
+    backwards = tar_of(root / "made.tar.gz", members(name, pool, test)[::-1]).read_bytes()
+    install(root, name, backwards, monkeypatch, len(pool[1]), len(test[1]))
+    got = data.load(name, root=root, head=5, heldout=2)
+    assert (got.fingerprint, got.class_names) == (wanted.fingerprint, wanted.class_names)
+    assert torch.equal(got.train.images, wanted.train.images)
+    assert torch.equal(got.test.images, wanted.test.images)
 
 
 def test_class_names_are_those_of_the_archive(small):

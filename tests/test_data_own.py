@@ -1,12 +1,16 @@
 """A user's own images, from arrays and from a folder, under the protocol of `load`."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from rdlite import data
-from rdlite.data import from_arrays, from_folder
+from rdlite.data import from_arrays, from_folder, protocol
 
 N, M = 90, 3
 PIXELS = np.random.RandomState(0).randint(0, 256, (N, 3, 8, 6), dtype=np.uint8)
@@ -23,7 +27,7 @@ def test_arrays_are_drawn_by_the_protocol_of_load():
         PIXELS, LABELS, **TEST, class_names=names, imbalance=4, head=20, heldout=8, seed=5
     )
     counts = data.long_tail_counts(20, M, 4), data.long_tail_counts(8, M, 4, at_least=2)
-    drawn = data._draw("any", torch.tensor(LABELS), *counts, 5)
+    drawn = protocol._draw("any", torch.tensor(LABELS), *counts, 5)
     for split, indices in zip((splits.train, splits.heldout), drawn, strict=False):
         assert np.array_equal(split.images, PIXELS[indices])
         assert np.array_equal(split.labels, LABELS[indices])
@@ -101,6 +105,14 @@ def test_size_shrinks_arrays():
         ({"images": PIXELS[:, 0]}, r"images must be uint8 .* \(90, 8, 6\); .* images\[:, None\]"),
         ({"images": PIXELS / 255}, r"images must be uint8 .* got float64 .*; scale the pixels"),
         ({"images": np.moveaxis(PIXELS, 1, -1)}, r"\(90, 8, 6, 3\); use numpy\.moveaxis\(images"),
+        (
+            {"images": np.moveaxis(PIXELS, 1, -1)[..., [0, 1, 2, 0]]},
+            r"\(90, 8, 6, 4\); use numpy\.moveaxis\(images\[\.\.\., :-1\], -1, 1\), which leaves",
+        ),
+        (
+            {"test_images": np.moveaxis(PIXELS[:6], 1, -1)[..., :2]},
+            r"test_images .* \(6, 8, 6, 2\); use numpy\.moveaxis\(test_images\[\.\.\., :-1\], -1",
+        ),
         ({"images": PIXELS[:0], "labels": LABELS[:0]}, r"images must be .* with n >= 1"),
         ({"test_images": PIXELS[:6, :, :4]}, r"test_images must have .*\(3, 8, 6\), got \(3, 4,"),
         ({"test_images": PIXELS[:6, :1]}, r"test_images must have .*, got \(1, 8, 6\)"),
@@ -207,6 +219,94 @@ def test_middle_square_is_taken_and_photos_are_turned_upright(folder):
     Image.fromarray(upper).save(file, quality=95, exif=exif)
     image = from_folder(folder, size=8, heldout=2).test.images[1].float()
     assert image[:, :3].max() < 30 and image[:, 5:].min() > 225
+
+
+DRAWING = np.full((8, 8, 2), (0, 255), np.uint8)  # grey, opacity: black ...
+DRAWING[:, 4:] = 0, 0  # ... and transparent
+DRAWING[:2] = 200, 128
+
+
+@pytest.mark.parametrize("in_channels", [1, 3])
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_transparent_images_lie_on_white(folder, mode, in_channels):
+    image = Image.fromarray(DRAWING).convert("RGBA" if mode == "P" else mode)
+    if mode == "P":  # a palette whose colours may be transparent
+        image = image.quantize(8, method=Image.Quantize.FASTOCTREE)
+    image.save(folder / "test" / "ant" / "0.png")
+    read = from_folder(folder, size=8, heldout=2, in_channels=in_channels).test.images[0]
+    assert read.shape == (in_channels, 8, 8)
+    assert (read[:, 2:, :4] == 0).all() and (read[:, 2:, 4:] == 255).all()
+    over = 200 * 128 / 255 + 255 * 127 / 255
+    assert ((read[:, :2].float() - over).abs() <= 1).all()
+
+
+def test_opaque_images_with_an_alpha_channel_are_those_without(folder):
+    rgb = Image.fromarray(PIXELS[0].transpose(1, 2, 0))
+    wanted, got = (folder / "test" / "ant" / name for name in ("0.png", "1.png"))
+    rgb.save(wanted)
+    rgb.putalpha(255)
+    rgb.save(got)
+    images = from_folder(folder, size=6, heldout=2).test.images
+    assert torch.equal(images[0], images[1])
+
+
+def exif_of(orientation):
+    """An EXIF block in Intel order: an orientation, and a resolution that is a text."""
+    entries = [(0x0112, 3, 1, struct.pack("<HH", orientation, 0)), (0x011A, 2, 3, b"ab\0\0")]
+    fields = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_upright_whatever_else_their_exif_holds(folder, orientation, ending):
+    upright = np.zeros((16, 16), np.uint8)
+    upright[:8, :8] = 255  # the upper left quarter is white, ...
+    upright[:8, 8:] = 128  # ... the upper right one is grey
+    stored = {  # what a camera keeps of it
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    file = folder / "test" / "ant" / f"0.{ending}"
+    Image.fromarray(np.ascontiguousarray(stored)).save(file, exif=exif_of(orientation))
+    image = from_folder(folder, size=16, heldout=2).test.images[0].float()
+    assert (image - torch.from_numpy(upright)).abs().mean() < 4
+
+
+def chunk(kind, content):
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"eXIf", b"II*\0" + struct.pack("<I", 500)),
+        chunk(b"eXIf", b"MM\0*" + bytes(2)),
+        chunk(b"eXIf", b"no EXIF"),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 24))),
+    ],
+    ids=["EXIF that leads out", "EXIF cut off", "no EXIF", "a text of 16 MB"],
+)
+def test_metadata_that_cannot_be_read_is_named_or_passed_over(folder, extra):
+    file, made = folder / "train" / "bee" / "3.png", io.BytesIO()
+    Image.new("RGB", (12, 12)).save(made, "PNG")
+    end = made.getvalue().index(b"IDAT") - 4
+    file.write_bytes(made.getvalue()[:end] + extra + made.getvalue()[end:])
+    try:
+        assert from_folder(folder, heldout=2).num_classes == 3
+    except OSError as error:
+        assert f"{file} cannot be read as an image: " in str(error)
 
 
 def test_other_files_are_left_alone(folder):

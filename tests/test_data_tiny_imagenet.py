@@ -9,7 +9,7 @@ from PIL import Image
 from test_data_archives import entry, zip_of
 
 from rdlite import data
-from rdlite.data.archives import ARCHIVES
+from rdlite.data.hosts import ARCHIVES
 
 TOP, M, EACH, VAL = "tiny-imagenet-200", 200, 3, 2
 # the ids are not in alphabetical order, as in the official wnids.txt
@@ -143,8 +143,8 @@ ANNOTATIONS, FIRST_VAL = f"{TOP}/val/val_annotations.txt", f"{TOP}/val/images/va
         ),
         ({f"{TOP}/wnids.txt": lambda raw: raw[:-11]}, r"wnids\.txt has 199 classes, expected 200"),
         ({f"{TOP}/words.txt": b"n00001740\tentity"}, r"words\.txt does not name every class"),
-        ({FIRST_VAL: b"<html>"}, r"val_0\.JPEG is not a readable image"),
-        ({FIRST_VAL: lambda raw: raw[:300]}, r"val_0\.JPEG is not a readable image"),
+        ({FIRST_VAL: b"<html>"}, r"val_0\.JPEG cannot be read as an image"),
+        ({FIRST_VAL: lambda raw: raw[:300]}, r"val_0\.JPEG cannot be read as an image"),
         ({FIRST_VAL: jpeg((0, 0, 0), side=63)}, r"val_0\.JPEG has 63 x 63 pixels, expected 64"),
         ({f"{TOP}/../../up": b""}, r"is not safe: its member .* leads out"),
         ({"/etc/passwd": b""}, r"is not safe: its member .* leads out"),
@@ -165,5 +165,5 @@ def test_format_is_told_by_the_content_and_only_jpeg_and_png_are_read(right, ins
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(buffer, "GIF")
     install(right | {FIRST_VAL: buffer.getvalue()})
-    with pytest.raises(OSError, match=r"val_0\.JPEG is not a readable image"):
+    with pytest.raises(OSError, match=r"val_0\.JPEG cannot be read as an image"):
         data.load("tiny-imagenet", root=tmp_path)

@@ -1,82 +1,62 @@
-"""Archives on public hosts: downloaded once, resumed where a download broke off, and checked."""
+"""Archives on public hosts: downloaded once, resumed where a download broke off, checked, decoded.
+
+Nothing is unpacked to disk and no pickle is read. An archive that would be unsafe to unpack is
+refused all the same. What was decoded is kept as .npy files beside it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
+import tarfile
 import time
-import urllib.error
 import urllib.request
-from dataclasses import dataclass
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from rdlite.data.hosts import ARCHIVES, Archive
+from rdlite.data.splits import Split
+from rdlite.guards import checks, files
 
 ATTEMPTS = 4  # requests in a row without a byte of progress before a download gives up
 WAIT = 1.0  # seconds before another request; twice as long after each one without progress
 TIMEOUT = 30.0  # seconds without a byte after which a request counts as broken
 BLOCK = 1 << 18  # bytes read at a time
+LARGEST_UNPACKED = 1 << 30  # bytes of all members together; the largest archive here has 0.25e9
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, KeyError)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """An official archive and what is in it.
+def read(name: str, root: Path, decode: Callable) -> tuple[Split, Split]:
+    """Pool and test set of the archive ``name``, which is fetched and decoded where needed.
+
+    The images of the pool stay on the disk until they are drawn.
 
     Args:
-        file: where it lies below the data folder.
-        url: where it comes from.
-        md5: of the archive; CIFAR's page publishes its own, Tiny ImageNet's is the one in wide use.
-        num_bytes: of the archive.
-        train: labelled images for the pool.
-        test: labelled images of the test set.
-        classes: m.
-        side: pixels a side; every image has 3 channels.
+        decode: of path, entry and (n, 3, s, s) arrays of pool and test, which it fills; gives their
+            labels, (n,) int64, and the m class names.
+
+    Raises:
+        OSError: the archive cannot be had, is damaged, or does not hold what it should.
     """
-
-    file: str
-    url: str
-    md5: str
-    num_bytes: int
-    train: int
-    test: int
-    classes: int
-    side: int
-
-
-ARCHIVES = {
-    "cifar10": Archive(
-        "CIFAR10/cifar-10-binary.tar.gz",
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        "c32a1d4ab5d03f1284b67883e8d87530",
-        170_052_171,
-        train=50_000,
-        test=10_000,
-        classes=10,
-        side=32,
-    ),
-    "cifar100": Archive(
-        "CIFAR100/cifar-100-binary.tar.gz",
-        "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-        "03b5dce01913d631647c71ecec9e9cb8",
-        168_513_733,
-        train=50_000,
-        test=10_000,
-        classes=100,
-        side=32,
-    ),
-    "tiny-imagenet": Archive(
-        "TinyImageNet/tiny-imagenet-200.zip",
-        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-        "90528d7ca1a48142e341f4ef8d21d0de",
-        248_100_043,
-        train=100_000,
-        test=10_000,
-        classes=200,
-        side=64,
-    ),
-}
-
-
-class _WrongFileError(OSError):
-    """The host has another file there, so that trying again is of no use."""
+    archive = ARCHIVES[name]
+    folder = (root / archive.file).parent / f"decoded-{archive.md5[:8]}"
+    if (kept := _kept(folder, archive)) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if _kept(folder, archive) is None:  # else another process has done it by now
+                _decode_into(folder, archive, fetch(archive, root), decode)
+        kept = _kept(folder, archive)
+    if kept is None:
+        raise OSError(f"{folder} was written and cannot be read back; delete it and try again")
+    return kept
 
 
 def fetch(archive: Archive, root: Path) -> Path:
@@ -85,107 +65,77 @@ def fetch(archive: Archive, root: Path) -> Path:
     An unfinished download stays beside it as ``*.part``, and the next call goes on from there.
 
     Raises:
-        OSError: the host cannot be reached, or the file is not the official one. The message
-            names the file, the address and what to do by hand.
+        OSError: it cannot be had; the message names file and address, and what to do by hand.
     """
     path = root / archive.file
-    by_hand = (
-        f"by hand: download {archive.url} ({archive.num_bytes:,} bytes, MD5 {archive.md5}), in a "
-        f"browser or on another machine, and put it at {path}"
-    )
-    if path.exists():
-        found = _md5(path)
-        if found != archive.md5:
-            raise OSError(
-                f"{path} is damaged: expected MD5 {archive.md5}, got {found} "
-                f"({_size(path):,} bytes); delete it to download it again, or {by_hand}"
-            )
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    try:
-        _download(archive, part)
-    except (OSError, HTTPException) as error:
+    by_hand = (
+        f"or by hand: download {archive.url} ({archive.num_bytes:,} bytes, MD5 {archive.md5}), in "
+        f"a browser or on another machine, and put it at {path}"
+    )
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _download(archive, part)
+        except (OSError, HTTPException, ValueError) as error:
+            raise OSError(
+                f"{path} is missing and could not be downloaded from {archive.url}: {error}; "
+                f"{_size(part):,} of {archive.num_bytes:,} bytes are kept, run it again to go on, "
+                f"{by_hand}"
+            ) from error
+        part.replace(path)
+    elif (found := _md5(path)) != archive.md5:
         raise OSError(
-            f"{path} is missing and could not be downloaded from {archive.url}: {error}; "
-            f"{_size(part):,} of {archive.num_bytes:,} bytes are kept, run it again to go on, "
-            f"or {by_hand}"
-        ) from error
-    found = _md5(part)
-    if found != archive.md5:
-        part.unlink()
-        raise OSError(
-            f"the download of {path} from {archive.url} has MD5 {found}, expected {archive.md5}; "
-            f"it was deleted, run it again to download it from the start, or {by_hand}"
+            f"{path} is damaged: expected MD5 {archive.md5}, got {found} ({_size(path):,} bytes); "
+            f"delete it to download it again, {by_hand}"
         )
-    part.replace(path)
     return path
 
 
 def _download(archive: Archive, part: Path) -> None:
     """Bring ``part`` to the full length, in as many requests as it takes."""
+    if _size(part) > archive.num_bytes:
+        part.unlink()
     fruitless = 0
-    while True:
-        before = _size(part)
+    while (have := _size(part)) < archive.num_bytes:
         try:
-            _request_rest(archive, part)
-            if _size(part) < archive.num_bytes:
-                raise ConnectionError("the connection broke off")
-            return
-        except _WrongFileError:
-            raise
+            _request_rest(archive, part, have)
         except (OSError, HTTPException) as error:
-            code = getattr(error, "code", None)  # of the answer, where there was one
+            code = getattr(error, "code", 0)  # of the answer, where there was one
             if code == 416:  # what is kept is no beginning of what the host has
                 part.unlink(missing_ok=True)
-            refused = code is not None and 400 <= code < 500 and code not in (408, 416, 429)
-            fruitless = 0 if _size(part) > before else fruitless + 1
+            refused = 400 <= code < 500 and code not in (408, 416, 429)
+            fruitless = 0 if _size(part) > have else fruitless + 1
             if refused or fruitless == ATTEMPTS:
                 raise
             time.sleep(WAIT * 2**fruitless)
+    if (found := _md5(part)) != archive.md5:
+        part.unlink()
+        raise ValueError(f"what came has MD5 {found}, expected {archive.md5}, and was deleted")
 
 
-def _request_rest(archive: Archive, part: Path) -> None:
-    """One request for the bytes that ``part`` still lacks, written as they come."""
+def _request_rest(archive: Archive, part: Path, have: int) -> None:
+    """One request for the bytes after the first ``have``; ValueError if the host has others."""
     from tqdm.auto import tqdm
 
-    if _size(part) > archive.num_bytes:
-        part.unlink()
-    have = _size(part)
-    if have == archive.num_bytes:
-        return
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(archive.url, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         if answer.status != 206:
             have = 0  # the host sends the whole file, whatever was asked for
-        _check_length(answer.headers, have, archive.num_bytes)
-        with (
-            part.open("ab" if have else "wb") as file,
-            tqdm(
-                desc=part.stem,
-                total=archive.num_bytes,
-                initial=have,
-                unit="B",
-                unit_scale=True,
-            ) as bar,
-        ):
-            while have < archive.num_bytes:
-                block = answer.read(min(BLOCK, archive.num_bytes - have))
-                if not block:
-                    return
+        rest = archive.num_bytes - have
+        length = rest if answer.length is None else answer.length
+        checks.require(length == rest, f"the host sends {length:,} bytes, not {rest:,}")
+        goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        checks.require(goes_on or not have, f"the host did not go on from byte {have:,}")
+        progress = {"initial": have, "total": archive.num_bytes, "unit": "B", "unit_scale": True}
+        with part.open("ab" if have else "wb") as file, tqdm(desc=part.stem, **progress) as bar:
+            while block := answer.read(min(BLOCK, rest)):
                 file.write(block)
-                have += len(block)
                 bar.update(len(block))
-
-
-def _check_length(headers: dict[str, str], have: int, num_bytes: int) -> None:
-    """The answer is the part of the file from byte ``have`` on, as far as its headers tell."""
-    length = headers.get("Content-Length")
-    if length is not None and int(length) != num_bytes - have:
-        raise _WrongFileError(f"the host sends {int(length):,} bytes, not {num_bytes - have:,}")
-    if have and not headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        raise _WrongFileError(f"the host did not go on from byte {have:,}")
+                rest -= len(block)
+    if rest:
+        raise ConnectionError("the connection broke off")
 
 
 def _size(path: Path) -> int:
@@ -193,8 +143,92 @@ def _size(path: Path) -> int:
 
 
 def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def read_tar(path: Path, wanted: list[str]) -> dict[str, bytes]:
+    """The ``wanted`` members of a .tar.gz file, in this order; OSError where one cannot be had."""
+    found, total = {}, 0
+    with _explained(path), tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            total += member.size
+            _check_member(member.name, total)
+            if member.name in wanted and member.isreg():
+                found[member.name] = archive.extractfile(member).read()
+        for name in wanted:
+            checks.require(name in found, f"it has no file {name}")
+    return {name: found[name] for name in wanted}
+
+
+@contextlib.contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A .zip file whose members may be read; OSError where it, or one of them, may not."""
+    total = 0
+    with _explained(path), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            total += member.file_size
+            _check_member(member.filename, total)
+        yield archive
+
+
+def _check_member(name: str, total: int) -> None:
+    """A member that is safe to unpack; ``total`` bytes are in it and all before it."""
+    parts = PurePosixPath(name)
+    inside = not (parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name)
+    checks.require(inside, f"it is not safe: its member {name!r} leads out of the archive's folder")
+    checks.require(
+        total <= LARGEST_UNPACKED,
+        f"it is not safe: up to {name!r} it unpacks to {total:,} bytes, more than "
+        f"{LARGEST_UNPACKED:,}",
+    )
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What a damaged archive raises, or one that holds something else, as an OSError naming it."""
+    try:
+        yield
+    except (*DAMAGE, ValueError) as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
+
+
+def _decode_into(folder: Path, archive: Archive, path: Path, decode: Callable) -> None:
+    shape = (3, archive.side, archive.side)
+    with (
+        _explained(path),
+        files.whole(folder / "train_images.npy") as pool_file,
+        files.whole(folder / "test_images.npy") as test_file,
+    ):
+        pool = np.lib.format.open_memmap(pool_file, "w+", np.uint8, (archive.train, *shape))
+        test = np.lib.format.open_memmap(test_file, "w+", np.uint8, (archive.test, *shape))
+        files.reserve(pool_file)
+        files.reserve(test_file)
+        labels, test_labels, names = decode(path, archive, pool, test)
+        for part, seen in (("train", np.unique(labels)), ("test", np.unique(test_labels))):
+            right = np.array_equal(seen, np.arange(archive.classes))
+            wanted = f"expected labels 0..{archive.classes - 1}"
+            checks.require(right, f"its {part} part shows {len(seen)} classes, {wanted}")
+        del pool, test  # closed before they get their names
+    small = {"train_labels": labels, "test_labels": test_labels, "class_names": names}
+    for key, array in small.items():
+        with files.whole(folder / f"{key}.npy") as unfinished, unfinished.open("wb") as file:
+            np.save(file, np.asarray(array), allow_pickle=False)
+
+
+def _kept(folder: Path, archive: Archive) -> list[Split] | None:
+    """What an earlier call has kept, or None where a file is missing or not as it should be."""
+    parts = []
+    try:
+        names = tuple(map(str, np.load(folder / "class_names.npy", allow_pickle=False)))
+        for part, n in (("train", archive.train), ("test", archive.test)):
+            # "c": read on demand, and never written back
+            images = np.load(folder / f"{part}_images.npy", mmap_mode="c", allow_pickle=False)
+            labels = np.load(folder / f"{part}_labels.npy", allow_pickle=False)
+            right = images.shape == (n, 3, archive.side, archive.side)
+            checks.require(right and len(names) == archive.classes, "another shape")
+            images = torch.from_numpy(images if part == "train" else np.array(images))
+            parts.append(Split(images, torch.from_numpy(labels), names))
+    except (OSError, ValueError, TypeError, EOFError):
+        return None
+    return parts

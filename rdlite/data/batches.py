@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rdlite.guards import checks
 
-SAMPLINGS = ("shuffled", "class-balanced")
 PADDINGS = ("zero", "reflect")
 
 
@@ -23,9 +23,8 @@ def as_input(images: Tensor) -> Tensor:
     >>> as_input(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([-1.,  1.])
     """
-    if not (isinstance(images, Tensor) and images.dtype == torch.uint8):
-        checks.tensor("images", images)
-        raise ValueError(f"images must be uint8, got {images.dtype}")
+    checks.tensor("images", images)
+    checks.require(images.dtype == torch.uint8, f"images must be uint8, got {images.dtype}")
     return images.float().mul_(2 / 255).sub_(1)
 
 
@@ -109,53 +108,64 @@ def augment(
     Raises:
         ValueError: a shift below 0, or as large as an image that is reflected.
     """
-    checks.integer("shift", shift, low=0)
-    checks.choice("padding", padding, PADDINGS)
-    if images.ndim != 4:
-        raise ValueError(f"images must have shape (B, c, h, w), got {tuple(images.shape)}")
-    n, _, h, w = images.shape
-    draw = {"generator": generator, "device": images.device}
-    if shift:
-        padded = _padded(images, shift, padding)
-        windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # (B, c, 2s+1, 2s+1, h, w), a view
-        dy, dx = torch.randint(2 * shift + 1, (2, n), **draw)
-        images = windows[torch.arange(n, device=images.device), :, dy, dx]
-    if flip:
-        mirrored = torch.rand((n, 1, 1, 1), **draw) < 0.5
-        images = torch.where(mirrored, images.flip(3), images)
-    return images
+    everything = torch.arange(len(images), device=images.device)
+    return _views(_padded(images, shift, padding), everything, generator, shift, flip)
 
 
 def _padded(images: Tensor, shift: int, padding: str) -> Tensor:
+    """(n, c, h + 2 shift, w + 2 shift): the images with a border to move into."""
+    checks.integer("shift", shift, low=0)
+    checks.choice("padding", padding, PADDINGS)
+    shape = tuple(images.shape)
+    checks.require(len(shape) == 4, f"images must have shape (B, c, h, w), got {shape}")
+    if not shift:
+        return images
     if padding == "zero":
         return torch.nn.functional.pad(images, (shift,) * 4)
-    h, w = images.shape[2:]
+    side = min(shape[2:])
     checks.require(
-        shift < min(h, w),
-        f"shift must be less than the image's {min(h, w)} pixels where it is reflected, "
-        f"got {shift}",
+        shift < side,
+        f"shift must be less than the image's {side} pixels where it is reflected, got {shift}",
     )  # torch's own reflection does not take uint8
-    rows, columns = (_reflected(size, shift, images.device) for size in (h, w))
-    return images[:, :, rows][:, :, :, columns]
+    rows, columns = (np.pad(np.arange(size), shift, mode="reflect") for size in shape[2:])
+    return images[:, :, rows[:, None], columns]
 
 
-def _reflected(size: int, shift: int, device: torch.device) -> Tensor:
-    """Positions -shift .. size - 1 + shift as those of the image, mirrored at its outer pixels."""
-    place = torch.arange(-shift, size + shift, device=device).abs()
-    return (size - 1) - ((size - 1) - place).abs()
+def _views(
+    padded: Tensor, index: Tensor, generator: torch.Generator, shift: int, flip: bool
+) -> Tensor:
+    """A random window of each image of ``index``, mirrored half of the time; see `augment`."""
+    draw = {"generator": generator, "device": padded.device}
+    h, w = (size - 2 * shift for size in padded.shape[2:])
+    windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # (n, c, 2s+1, 2s+1, h, w), a view
+    dy, dx = torch.randint(2 * shift + 1, (2, len(index)), **draw) if shift else (0, 0)
+    views = windows[index, :, dy, dx]
+    if flip:
+        mirrored = torch.rand((len(index), 1, 1, 1), **draw) < 0.5
+        views = torch.where(mirrored, views.flip(3), views)
+    return views
+
+
+SAMPLINGS = {  # name: index batches of one epoch for labels, batch_size, generator
+    "shuffled": lambda labels, *how: shuffled(len(labels), *how),
+    "class-balanced": class_balanced,
+}
 
 
 class Views(Iterator[tuple[Tensor, Tensor]]):
     """Endless batches, (indices (B,), augmented float inputs (B, c, h, w)), epoch after epoch.
 
-    Its state can be kept and taken up again in the middle of an epoch.
+    Its state can be kept and taken up again in the middle of an epoch. The images are padded once.
 
     Args:
         images: (n, c, h, w) uint8.
         labels: (n,) int64.
         batch_size, sampling: see `shuffled` and `class_balanced`.
         seed: of the order and of the augmentation.
-        augmentation: options of `augment`.
+        shift, flip, padding: see `augment`.
+
+    Raises:
+        ValueError: an unknown sampling or padding, a shift out of range.
 
     >>> views = Views(torch.zeros(5, 1, 4, 4).byte(), torch.zeros(5).long(), batch_size=2, seed=0)
     >>> index, inputs = next(views)
@@ -171,25 +181,22 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
         batch_size: int,
         seed: int,
         sampling: str = "shuffled",
-        **augmentation: object,
+        shift: int = 0,
+        flip: bool = False,
+        padding: str = "zero",
     ) -> None:
         checks.choice("sampling", sampling, SAMPLINGS)
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self.sampling, self.augmentation = sampling, augmentation
+        self.labels, self.batch_size, self.epoch = labels, batch_size, SAMPLINGS[sampling]
+        self.padded, self.shift, self.flip = _padded(images, shift, padding), shift, flip
         self.generator = torch.Generator(images.device).manual_seed(seed)
         self.waiting: list[Tensor] = []  # the batches of this epoch that have not been shown
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         if not self.waiting:
-            self.waiting = list(self._epoch())
+            self.waiting = list(self.epoch(self.labels, self.batch_size, self.generator))
         index = self.waiting.pop(0)
-        view = augment(self.images[index], self.generator, **self.augmentation)
+        view = _views(self.padded, index, self.generator, self.shift, self.flip)
         return index, as_input(view)
-
-    def _epoch(self) -> Iterator[Tensor]:
-        if self.sampling == "class-balanced":
-            return class_balanced(self.labels, self.batch_size, self.generator)
-        return shuffled(len(self.images), self.batch_size, self.generator)
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on with the same batches."""
@@ -198,4 +205,4 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
     def load_state_dict(self, state: dict) -> None:
         """Go on where the state was taken."""
         self.generator.set_state(state["generator"].cpu())
-        self.waiting = [index.to(self.images.device) for index in state["waiting"]]
+        self.waiting = [index.to(self.padded.device) for index in state["waiting"]]

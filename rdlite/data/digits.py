@@ -22,16 +22,11 @@ def read(*_: object) -> tuple[Split, Split]:
             "run: pip install scikit-learn"
         ) from None
     found = load_digits()
-    pixels = np.round(found.images * (255 / 16)).astype(np.uint8)[:, None]  # were 0..16
-    labels = found.target.astype(np.int64)
-    random = np.random.RandomState(0)
-    in_test = np.zeros(len(labels), dtype=bool)
+    pixels = torch.from_numpy(np.round(found.images * (255 / 16)).astype(np.uint8))  # were 0..16
+    labels = torch.from_numpy(found.target).long()
+    random, in_test = np.random.RandomState(0), torch.zeros(len(labels), dtype=torch.bool)
     for k in range(10):
-        members = random.permutation(np.flatnonzero(labels == k))
+        members = random.permutation(np.flatnonzero(found.target == k))
         in_test[members[len(members) - len(members) // 3 :]] = True
-    names = tuple(str(k) for k in range(10))
-    pool, test = (
-        Split(torch.from_numpy(pixels[chosen]), torch.from_numpy(labels[chosen]), names)
-        for chosen in (~in_test, in_test)
-    )
-    return pool, test
+    parts = (Split(pixels[i, None], labels[i], tuple("0123456789")) for i in (~in_test, in_test))
+    return tuple(parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite.data import protocol
+from rdlite.data import pictures, protocol
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
 
@@ -54,37 +53,22 @@ def from_arrays(
     >>> splits.train.class_counts.tolist(), splits.heldout.class_counts.tolist()
     ([16, 1, 1], [4, 2, 2])
     """
-    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
-    _check_names(class_names)
-    images, test_images = _pixels("images", images), _pixels("test_images", test_images)
-    labels = _labels("labels", labels, len(images))
-    test_labels = _labels("test_labels", test_labels, len(test_images))
+    pool = _split("", images, labels, class_names)
+    test = _split("test_", test_images, test_labels, pool.class_names)
+    shape, came = (tuple(split.images.shape[1:]) for split in (pool, test))
     checks.require(
-        images.shape[1:] == test_images.shape[1:],
-        f"test_images must have the shape of images after the first axis, "
-        f"{tuple(images.shape[1:])}, got {tuple(test_images.shape[1:])}",
+        came == shape,
+        f"test_images must have the shape of images after the first axis, {shape}, got {came}",
     )
-    if size is not None:
-        checks.integer("size", size, low=4, high=min(images.shape[2:]))
-    if class_names is None:
-        class_names = tuple(str(k) for k in range(int(labels.max()) + 1))
-    pool = _checked("labels", images, labels, class_names)
-    test = _checked("test_labels", test_images, test_labels, class_names)
+    side = min(shape[1:])
+    options = protocol.Options(
+        imbalance=imbalance, head=head, heldout=heldout, seed=seed, size=size, side=side
+    )
     content = hashlib.sha256()
-    for part in (images, labels, test_images, test_labels):
+    for part in (pool.images, pool.labels, test.images, test.labels):
         content.update(f"{tuple(part.shape)}".encode())
         content.update(part.numpy())
-    return protocol.draw(
-        name,
-        pool,
-        test,
-        imbalance=imbalance,
-        head=head,
-        heldout=heldout,
-        seed=seed,
-        size=size,
-        content=content.hexdigest(),
-    )
+    return protocol.draw(name, pool, test, options, content=content.hexdigest())
 
 
 def from_folder(
@@ -102,7 +86,8 @@ def from_folder(
     """Draw long-tailed train and held-out splits from image files.
 
     Args:
-        path: holds ``train/<class>/*`` and ``test/<class>/*`` with .png, .jpg or .jpeg files.
+        path: holds ``train/<class>/*`` and ``test/<class>/*`` with .png, .jpg or .jpeg files, which
+            are turned upright as their EXIF says; what is transparent lies on white.
         size: the largest centred square of each image is resized to ``size`` x ``size`` pixels.
         in_channels: 3 for colour, 1 for grey; the images are converted.
         class_names: the class folders from the largest class of the long tail to the smallest;
@@ -114,44 +99,77 @@ def from_folder(
         ValueError: class folders that differ between train and test, a class without images.
         FileNotFoundError, OSError: no such folder, or an image that cannot be read.
     """
-    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    options = protocol.Options(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
     checks.integer("size", size, low=4)
     checks.require(
         isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"
     )
-    _check_names(class_names)
     checks.require(in_channels in (1, 3), f"in_channels must be 1 or 3, got {in_channels!r}")
-    train_folder, test_folder = Path(path) / "train", Path(path) / "test"
-    found, found_in_test = _classes(train_folder), _classes(test_folder)
+    folders = Path(path) / "train", Path(path) / "test"
+    found, in_test = map(_classes, folders)
     checks.require(
-        found == found_in_test,
-        f"{train_folder} and {test_folder} must have the same class folders; "
-        f"only one of them has {sorted(set(found) ^ set(found_in_test))}",
+        found == in_test,
+        f"{folders[0]} and {folders[1]} must have the same class folders; "
+        f"only one of them has {sorted(set(found) ^ set(in_test))}",
     )
     names = tuple(found if class_names is None else class_names)
     checks.require(
         sorted(names) == found,
-        f"class_names must be the class folders {found} in some order, got {list(names)}",
+        f"class_names must be the class folders {found} in some order, got {class_names!r}",
     )
-    pool, pool_digest = _read_folder(train_folder, names, size, in_channels)
-    test, test_digest = _read_folder(test_folder, names, size, in_channels)
-    return protocol.draw(
-        name,
-        pool,
-        test,
-        imbalance=imbalance,
-        head=head,
-        heldout=heldout,
-        seed=seed,
-        content=f"{in_channels}:{pool_digest}:{test_digest}",
+    (pool, digest), (test, test_digest) = (
+        _read_folder(folder, names, size, in_channels) for folder in folders
     )
+    content = f"{in_channels}:{digest}:{test_digest}"
+    return protocol.draw(name, pool, test, options, content=content)
 
 
-def _check_names(class_names: Sequence[str] | None) -> None:
+def _split(
+    part: str,
+    images: np.ndarray | Tensor,
+    labels: np.ndarray | Tensor,
+    class_names: Sequence[str] | None,
+) -> Split:
+    """Images and labels of the arguments whose names begin with ``part``, checked and copied."""
+    is_text = isinstance(class_names, str)
+    checks.require(not is_text, f"class_names must be a list of names, got {class_names!r}")
+    pixels, targets = _pixels(f"{part}images", images), _array(f"{part}labels", labels)
     checks.require(
-        not isinstance(class_names, str),
-        f"class_names must be a list of names, got {class_names!r}",
+        targets.shape == pixels.shape[:1] and targets.dtype.kind in "iu",
+        f"{part}labels must be whole numbers of shape ({len(pixels)},), one for each image, "
+        f"got {targets.dtype} {targets.shape}",
     )
+    if class_names is None:
+        class_names = range(int(targets.max()) + 1)
+    names, targets = tuple(map(str, class_names)), torch.from_numpy(targets.astype(np.int64))
+    checks.class_indices(f"{part}labels", targets, len(names))
+    split = Split(torch.from_numpy(pixels), targets, names)
+    missing = (split.class_counts == 0).nonzero().flatten().tolist()
+    checks.require(
+        not missing,
+        f"{part}labels must have every class of 0..{len(names) - 1}, got none of {missing[:10]}",
+    )
+    return split
+
+
+def _pixels(name: str, values: np.ndarray | Tensor) -> np.ndarray:
+    """A copy of (n, c, h, w) uint8 images; the message says what makes others such."""
+    array, hint = _array(name, values), ""
+    last = array.ndim == 4 and array.shape[-1] <= 4 and array.shape[1] not in (1, 3, array.shape[3])
+    if array.ndim == 3:
+        hint = f"; for grey images use {name}[:, None]"
+    elif last and array.shape[-1] in (2, 4):
+        hint = f"; use numpy.moveaxis({name}[..., :-1], -1, 1), which leaves out the transparency"
+    elif last:
+        hint = f"; use numpy.moveaxis({name}, -1, 1)"
+    elif array.dtype != np.uint8:
+        hint = "; scale the pixels to 0..255 and use .astype('uint8')"
+    checks.require(
+        array.dtype == np.uint8 and array.ndim == 4 and array.size > 0 and not last,
+        f"{name} must be uint8 of shape (n, c, h, w) with n >= 1, "
+        f"got {array.dtype} {array.shape}{hint}",
+    )
+    return np.array(array, order="C")
 
 
 def _array(name: str, values: np.ndarray | Tensor) -> np.ndarray:
@@ -164,45 +182,6 @@ def _array(name: str, values: np.ndarray | Tensor) -> np.ndarray:
             f"{name} must be an array of one shape, got {checks.shown(values)}; do the images "
             "differ in size?"
         ) from None
-
-
-def _pixels(name: str, values: np.ndarray | Tensor) -> Tensor:
-    array = _array(name, values)
-    hint = ""
-    if array.ndim == 3:
-        hint = f"; for grey images use {name}[:, None]"
-    elif array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
-        hint = f"; use numpy.moveaxis({name}, -1, 1)"
-    elif array.dtype != np.uint8:
-        hint = "; scale the pixels to 0..255 and use .astype('uint8')"
-    good = array.dtype == np.uint8 and array.ndim == 4 and array.size > 0
-    checks.require(
-        good and "moveaxis" not in hint,
-        f"{name} must be uint8 of shape (n, c, h, w) with n >= 1, "
-        f"got {array.dtype} {array.shape}{hint}",
-    )
-    return torch.from_numpy(np.array(array, order="C"))
-
-
-def _labels(name: str, values: np.ndarray | Tensor, n: int) -> Tensor:
-    array = _array(name, values)
-    checks.require(
-        array.shape == (n,) and array.dtype.kind in "iu",
-        f"{name} must be whole numbers of shape ({n},), one for each image, "
-        f"got {array.dtype} {array.shape}",
-    )
-    return torch.from_numpy(array.astype(np.int64))
-
-
-def _checked(name: str, images: Tensor, labels: Tensor, class_names: Sequence[str]) -> Split:
-    checks.class_indices(name, labels, len(class_names))
-    split = Split(images, labels, tuple(map(str, class_names)))
-    missing = (split.class_counts == 0).nonzero().flatten().tolist()
-    checks.require(
-        not missing,
-        f"{name} must have every class of 0..{split.num_classes - 1}, got none of {missing[:10]}",
-    )
-    return split
 
 
 def _classes(folder: Path) -> list[str]:
@@ -219,36 +198,14 @@ def _read_folder(
     """Every image below ``folder``, and a hash of the names and bytes of the files."""
     images, labels, digest = [], [], hashlib.sha256()
     for k, name in enumerate(names):
-        chosen = sorted(
-            file
-            for file in (folder / name).iterdir()
-            if file.suffix.lower() in ENDINGS and file.name[0] != "."
-        )
-        checks.require(
-            len(chosen) > 0, f"{folder / name} must hold an image, {', '.join(ENDINGS)}; got none"
-        )
+        shown = (file for file in (folder / name).iterdir() if file.name[0] != ".")
+        chosen = sorted(file for file in shown if file.suffix.lower() in ENDINGS)
+        endings = ", ".join(ENDINGS)
+        checks.require(bool(chosen), f"{folder / name} must hold an image, {endings}; got none")
         for file in chosen:
             content = file.read_bytes()
             digest.update(f"{name}/{file.name}/{len(content)}/".encode() + content)
-            images.append(_read_image(file, content, size, in_channels))
+            images.append(pictures.square(content, file, size, in_channels))
         labels += [k] * len(chosen)
     split = Split(torch.from_numpy(np.stack(images)), torch.tensor(labels), names)
     return split, digest.hexdigest()
-
-
-def _read_image(file: Path, content: bytes, size: int, in_channels: int) -> np.ndarray:
-    """The ``content`` of ``file`` as (in_channels, size, size) uint8."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-            checks.require(
-                image.mode[0] not in "IF",
-                f"{file} has more than 8 bits a channel; save it with 8",
-            )
-            upright = ImageOps.exif_transpose(image).convert("L" if in_channels == 1 else "RGB")
-            square = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise OSError(f"{file} cannot be read as an image: {error}") from error
-    array = np.asarray(square)
-    return (array[None] if in_channels == 1 else array.transpose(2, 0, 1)).copy()

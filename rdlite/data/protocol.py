@@ -7,7 +7,9 @@ stays whole.
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import bisect_left
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +17,27 @@ from torch import Tensor
 
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to draw of a data set, as `rdlite.data.load` explains it; ValueError if out of range."""
+
+    imbalance: float
+    head: int | None
+    heldout: int
+    seed: int
+    size: int | None = None
+    side: float = math.inf  # of the images, pixels: the largest size
+
+    def __post_init__(self) -> None:
+        checks.number("imbalance", self.imbalance, low=1)
+        if self.head is not None:
+            checks.integer("head", self.head, low=1)
+        checks.integer("heldout", self.heldout, low=0)
+        checks.integer("seed", self.seed, low=0, high=2**32 - 1)
+        if self.size is not None:
+            checks.integer("size", self.size, low=4, high=self.side)
 
 
 def long_tail_counts(
@@ -38,50 +61,31 @@ def long_tail_counts(
     return [max(at_least, int(head * imbalance**e + 1e-9)) for e in exponents]
 
 
-def check(*, imbalance: float, head: int | None, heldout: int, seed: int) -> None:
-    """The arguments of `draw` that can be judged before any image is read."""
-    checks.number("imbalance", imbalance, low=1)
-    if head is not None:
-        checks.integer("head", head, low=1)
-    checks.integer("heldout", heldout, low=0)
-    checks.integer("seed", seed, low=0, high=2**32 - 1)
-
-
-def draw(
-    name: str,
-    pool: Split,
-    test: Split,
-    *,
-    imbalance: float,
-    head: int | None,
-    heldout: int,
-    seed: int,
-    size: int | None = None,
-    content: str = "",
-) -> Splits:
-    """Cut train and held-out from ``pool``; the arguments are those of `rdlite.data.load`.
+def draw(name: str, pool: Split, test: Split, options: Options, *, content: str = "") -> Splits:
+    """Cut train and held-out from ``pool``; ``test`` stays whole.
 
     Args:
         name: of the data set; part of the fingerprint.
         pool: every image that may be drawn.
-        test: the test set, kept whole.
+        options: how many, and which.
         content: what else the fingerprint has to cover, for data that the name does not identify.
 
     Raises:
         ValueError: more images asked for than a class has.
     """
-    m = pool.num_classes
-    heldout_counts = long_tail_counts(heldout, m, imbalance, at_least=2 if heldout else 0)
-    if head is None:
-        head = _largest_head(pool.class_counts.tolist(), heldout_counts, imbalance)
-    train_counts = long_tail_counts(head, m, imbalance, at_least=1)
+    m, rho, heldout = pool.num_classes, options.imbalance, options.heldout
+    heldout_counts = long_tail_counts(heldout, m, rho, at_least=2 if heldout else 0)
+    head = options.head or _largest_head(pool.class_counts.tolist(), heldout_counts, rho)
+    train_counts = long_tail_counts(head, m, rho, at_least=1)
     identity = f"{name}:{content}" if content else name
-    train, held, fingerprint = _draw(identity, pool.labels, train_counts, heldout_counts, seed)
+    train, held, fingerprint = _draw(
+        identity, pool.labels, train_counts, heldout_counts, options.seed
+    )
     return Splits(
         name,
-        train=_take(pool, train, size),
-        heldout=_take(pool, held, size),
-        test=_take(test, slice(None), size),
+        train=_take(pool, train, options.size),
+        heldout=_take(pool, held, options.size),
+        test=_take(test, slice(None), options.size),
         fingerprint=fingerprint,
     )
 

@@ -6,16 +6,14 @@ They lie in one folder, and a table tells their classes.
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 
-from rdlite.data import decoded
-from rdlite.data.archives import Archive
-from rdlite.data.packed import open_zip
+from rdlite.data import archives, pictures
+from rdlite.data.hosts import Archive
 from rdlite.data.splits import Split
 from rdlite.guards import checks
 
@@ -25,13 +23,13 @@ TRAIN_IMAGE = re.compile(rf"{TOP}/train/([^/]+)/images/[^/]+\.JPEG")
 
 def read(root: Path) -> tuple[Split, Split]:
     """Pool and test set, (n, 3, 64, 64); the classes are in the order of their WordNet ids."""
-    return decoded.read("tiny-imagenet", root, _decode)
+    return archives.read("tiny-imagenet", root, _decode)
 
 
 def _decode(
     path: Path, archive: Archive, pool: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    with open_zip(path) as zipped:
+    with archives.open_zip(path) as zipped:
         wnids = sorted(set(_text(zipped, "wnids.txt").split()))
         checks.require(
             len(wnids) == archive.classes,
@@ -67,28 +65,17 @@ def _fill(
     """Decode the (class, name) ``members`` into ``images``; their labels, (n,) int64."""
     from tqdm.auto import tqdm
 
-    unique = len({name for _, name in members})
+    unique, side = len({name for _, name in members}), images.shape[-1]
     checks.require(
         unique == len(members) == len(images),
         f"{unique} images in {len(members)} entries, expected {len(images)} of each",
     )
-    index = {wnid: k for k, wnid in enumerate(wnids)}
     unknown = sorted({wnid for wnid, _ in members} - set(wnids))
     checks.require(not unknown, f"the classes {unknown[:3]} are not in wnids.txt")
     for i, (_, name) in enumerate(tqdm(members, desc="decoding", unit="image")):
-        images[i] = _pixels(zipped.read(name), name, images.shape[-1])
-    return np.array([index[wnid] for wnid, _ in members], dtype=np.int64)
-
-
-def _pixels(content: bytes, name: str, side: int) -> np.ndarray:
-    """(3, side, side) uint8; a grey image gets three equal channels."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG", "PNG"]) as image:
-            size = image.size
-            if size == (side, side):
-                return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name} is not a readable image: {error}") from error
-    raise ValueError(f"{name} has {size[0]} x {size[1]} pixels, expected {side} x {side}")
+        with pictures.opened(zipped.read(name), f"{zipped.filename}/{name}") as image:
+            found = image.convert("RGB")  # a grey image gets three equal channels
+        w, h = found.size
+        checks.require(w == h == side, f"{name} has {w} x {h} pixels, expected {side} x {side}")
+        images[i] = np.asarray(found).transpose(2, 0, 1)
+    return np.searchsorted(wnids, [wnid for wnid, _ in members]).astype(np.int64)  # sorted ids

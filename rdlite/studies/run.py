@@ -66,7 +66,7 @@ class Run:
     def __post_init__(self) -> None:
         checks.choice("dataset", self.dataset, data.SOURCES)
         task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout", "seed")}
-        protocol.check(**task)
+        protocol.Options(**task)
         models.check_name("network", self.network)
         checks.choice("method", self.method, ["fit", *baselines.NAMES])
         checks.instance("objective", self.objective, Objective, "; see Objective.named")

@@ -74,7 +74,7 @@ class GridSpec:
     def __post_init__(self) -> None:
         checks.choice("dataset", self.dataset, data.SOURCES)
         task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout")}
-        protocol.check(**task, seed=0)
+        protocol.Options(**task, seed=0)
         checks.number("mix", self.mix, low=0, high=1)
         checks.instance("config", self.config, TrainConfig)
         lists = {

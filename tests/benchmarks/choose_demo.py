@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from rdlite import data, studies
+from rdlite.data import fashion_mnist, protocol
 from rdlite.distillation import distill, predict
 from rdlite.metrics import summary
 from rdlite.objectives import ROBUST
@@ -27,13 +28,13 @@ SPEC = studies.GridSpec()
 
 def unused_images(seed: int) -> data.Split:
     """What `data.load` leaves of the training pool, at most 1,000 images a class, shrunk alike."""
-    pool, _ = data._fashion_mnist(data.default_root())
+    pool, _ = fashion_mnist.read(data.default_root())
     counts = [data.long_tail_counts(n, 10, SPEC.imbalance) for n in (SPEC.head, SPEC.heldout)]
-    train, heldout, _ = data._draw(SPEC.dataset, pool.labels, *counts, seed)
+    train, heldout, _ = protocol._draw(SPEC.dataset, pool.labels, *counts, seed)
     free = torch.ones(len(pool), dtype=torch.bool)
     free[train] = free[heldout] = False
     picks = [(free & (pool.labels == k)).nonzero().flatten()[:1000] for k in range(10)]
-    return data._take(pool, torch.cat(picks), SPEC.size)
+    return protocol._take(pool, torch.cat(picks), SPEC.size)
 
 
 def run(seed: int) -> list[dict]:
