@@ -16,8 +16,15 @@ from rdlite.guards import checks
 # Okabe and Ito's palette, safe for colour-blind readers
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#555555"
-TEACHER_COLOURS = {"none": GREY, "standard": BLUE, "balanced": GREEN, "robust": ORANGE}
-TEACHER_WORDS = {name: f"{name} teacher" for name in TEACHER_COLOURS} | {"none": "no teacher"}
+TEACHER_STYLES = {  # how every figure draws a teacher's line and points
+    "none": {"color": GREY, "marker": "D", "linestyle": ":"},
+    "standard": {"color": BLUE, "marker": "o", "linestyle": "-"},
+    "balanced": {"color": GREEN, "marker": "s", "linestyle": "--"},
+    "robust": {"color": ORANGE, "marker": "^", "linestyle": "-."},
+}
+OTHER_TEACHER = {"color": PURPLE, "marker": "v", "linestyle": "-"}  # trained for another alpha
+TEACHER_WORDS = {name: f"{name} teacher" for name in TEACHER_STYLES} | {"none": "no teacher"}
+TEACHER_COLOURS = {name: style["color"] for name, style in TEACHER_STYLES.items()}
 STUDENT_MARKERS = {"standard": "o", "balanced": "s", "robust": "^"}
 
 
