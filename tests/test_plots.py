@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rdlite import plots
+from rdlite.data import Split
 from rdlite.metrics import summary
 
 
@@ -30,6 +31,15 @@ def test_examples_show_each_class_in_its_row(long_tail, ax):
     assert np.array_equal(picture[8 * 14 : 9 * 14, 14:28], 255 - second_bag)
     assert words(ax.get_yticklabels())[::9] == ["T-shirt (100)", "Ankle boot (10)"]
     assert np.array_equal(picture[9 * 14 :, 10 * 14 :], np.full((14, 28), 255))  # only 10 boots
+
+
+def test_examples_of_photographs_are_shown_in_their_colours(ax):
+    images = torch.randint(256, (3, 3, 4, 4), dtype=torch.uint8)
+    plots.examples(Split(images, torch.tensor([0, 1, 1]), ("a", "b")), 2, ax)
+    picture = np.asarray(ax.images[0].get_array())
+    assert np.array_equal(picture[:4, :4], images[0].permute(1, 2, 0))
+    assert np.array_equal(picture[4:, 4:], images[2].permute(1, 2, 0))
+    assert (picture[:4, 4:] == 255).all(), "one image of a"
 
 
 def test_the_worst_of_a_legend_is_that_of_the_tables(ax):
