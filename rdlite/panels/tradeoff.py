@@ -17,12 +17,10 @@ from rdlite.guards import checks
 from rdlite.panels.base import Panel, dropdown, slider, table
 from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
 from rdlite.panels.picture import Update
-from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_COLOURS, TEACHER_WORDS
+from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_WORDS, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
 from rdlite.studies.spec import NO_TEACHER
-
-TEACHER_STYLES = {"none": ":", "standard": "-", "balanced": "--", "robust": "-."}
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,16 +260,7 @@ class TradeoffPanel(Panel):
 
     def _draw_plane(self, ax: Axes) -> Update:
         """Average against worst class: a line a teacher, and the students of this state."""
-        lines = {
-            teacher: ax.plot(
-                [],
-                [],
-                TEACHER_STYLES.get(teacher, "-"),
-                color=TEACHER_COLOURS.get(teacher, GREY),
-                label=TEACHER_WORDS.get(teacher, teacher),
-            )[0]
-            for teacher in self.teachers
-        }
+        lines = {teacher: ax.plot([], [], **teacher_style(teacher))[0] for teacher in self.teachers}
         none = {"linestyle": "none"}
         ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
         (here,) = ax.plot([], [], "o", **none, **ring)
@@ -291,7 +280,9 @@ class TradeoffPanel(Panel):
                 this = teacher == result.state["teacher"]
                 lines[teacher].set_data(*points.T)
                 lines[teacher].set(linewidth=2.2 if this else 0.9, zorder=2 + this / 2)
-                lines[teacher].set(marker="o" if this else "", markersize=4)
+                lines[teacher].set(
+                    marker=teacher_style(teacher)["marker"] if this else "", markersize=4
+                )
             (x, dx), (y, dy) = result.chosen.average, result.chosen.worst
             here.set_data([x], [y])
             crosses[0].set_data([x - dx, x + dx], [y, y])
