@@ -48,7 +48,7 @@ from rdlite.theory import students
 from rdlite.theory.mixture import GaussianMixture
 from rdlite.theory.population import Population
 from rdlite.theory.teachers import distort
-from rdlite.training import TrainConfig, fit
+from rdlite.training import TrainConfig, fit, losses
 from rdlite.training.checkpoints import Checkpoint
 
 NAN, INF = math.nan, math.inf
@@ -501,6 +501,8 @@ BAD_TRAINING = [
     bad("a schedule misspelt", lambda w: TrainConfig(schedule="cosin"), "schedule",
         "did you mean 'cosine'?"),
     bad("a learning rate of NaN", lambda w: TrainConfig(learning_rate=NAN), "learning_rate", "nan"),
+    bad("a payoff unknown", lambda w: TrainConfig(payoff="errors"), "payoff",
+        "did you mean 'error'?"),
     bad("a precision unknown", lambda w: TrainConfig(precision="bfloat"), "precision",
         "did you mean 'bfloat16'?"),
     bad("a name as the objective", lambda w: train(objective="robust"), "objective", "Objective",
@@ -606,9 +608,9 @@ BAD_BASELINES = [
     bad("margins of logits", lambda w: baselines.teacher_margins(ZEROS, torch.arange(3)),
         "probabilities", "softmax"),
     bad("margins of another length",
-        lambda w: baselines.adaptive_margin_loss(ZEROS, EYE, torch.zeros(2)), "margins", "(3,)"),
+        lambda w: losses.adaptive_margin_loss(ZEROS, EYE, torch.zeros(2)), "margins", "(3,)"),
     bad("targets of another length for margins",
-        lambda w: baselines.adaptive_margin_loss(ZEROS, EYE[:2], torch.zeros(3)), "targets"),
+        lambda w: losses.adaptive_margin_loss(ZEROS, EYE[:2], torch.zeros(3)), "targets"),
     bad("a shift of another length", lambda w: baselines.ShiftedScorer(net(), 0.5), "shift",
         "torch.Tensor", "float"),
     bad("AdaAlpha with a teacher of other classes",
@@ -621,6 +623,16 @@ BAD_BASELINES = [
         lambda w: baselines.group_dro(
             net(), dataclasses.replace(SPLITS, train=without(TRAIN, 0)), config=SHORT),
         "train must have an image of every class, got none of [0]"),
+    bad("BKD with no teacher",
+        lambda w: baselines.bkd(net(), SPLITS, teacher=None, config=SHORT), "teacher",
+        "torch.nn.Module", "None"),
+    bad("LTKD at temperature 0",
+        lambda w: baselines.ltkd(net(), SPLITS, teacher=net(), temperature=0, config=SHORT),
+        "temperature", "(0, inf]"),
+    bad("BKD of a class without images", lambda w: losses.BKD(torch.tensor([3, 0, 1])), "counts",
+        "class 1"),
+    bad("more groups than classes", lambda w: losses.LTKD(torch.tensor([3, 1]), groups=3),
+        "groups", "at most 2, got 3"),
 ]  # fmt: skip
 
 BAD_THEORY = [

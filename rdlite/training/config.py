@@ -25,6 +25,8 @@ class TrainConfig:
         learning_rate, momentum, weight_decay: of SGD.
         schedule: ``"cosine"`` (to 0 over all steps) or ``"constant"``.
         step_size: gamma of eq. (6), a round.
+        payoff: what the player of eq. (6) wants large: the held-out class ``"risk"``, or the 0-1
+            class ``"error"``, eq. (6'), for which the guarantee (9) does not hold.
         rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
         loss: ``"margin"``, eq. (8), or ``"reweighted"``.
         sampling: ``"shuffled"``, every image once an epoch, or ``"class-balanced"``, every class
@@ -50,6 +52,7 @@ class TrainConfig:
     weight_decay: float = 5e-4
     schedule: str = "cosine"
     step_size: float = 0.2
+    payoff: str = "risk"
     rounds: int | None = None
     loss: str = "margin"
     sampling: str = "shuffled"
@@ -69,6 +72,7 @@ class TrainConfig:
         checks.number("weight_decay", self.weight_decay, low=0)
         checks.choice("schedule", self.schedule, SCHEDULES)
         checks.number("step_size", self.step_size, low=0)
+        checks.choice("payoff", self.payoff, ["risk", "error"])
         if self.rounds is not None:
             checks.integer("rounds", self.rounds, low=1)
         checks.choice("loss", self.loss, UNCHECKED_LOSSES)
