@@ -66,6 +66,7 @@ def load(
     seed: int = 0,
     root: str | os.PathLike | None = None,
     size: int | None = None,
+    selection: int = 0,
 ) -> Splits:
     """Load a data set and draw its long-tailed train and held-out splits.
 
@@ -83,6 +84,9 @@ def load(
         root: the folder that holds ``FashionMNIST/raw``, ``CIFAR10`` and the like; by default
             ``$RDLITE_DATA``, else the ``data/`` folder of the repository.
         size: shrink the images to ``size`` x ``size`` pixels by averaging areas; None keeps them.
+        selection: images of the largest class that are set aside for the choice of settings (each
+            class keeps at least 20), the same for every seed, before train and held-out are drawn
+            from the rest; 0 for none.
 
     Raises:
         ValueError: an argument out of range, more images asked for than a class has, or
@@ -97,7 +101,7 @@ def load(
     (10000, 1, 14, 14)
     """
     checks.choice("name", name, SOURCES)
-    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed, selection=selection)
     read, side = SOURCES[name]
     if size is not None:
         checks.integer("size", size, low=4, high=side)
@@ -111,4 +115,5 @@ def load(
         heldout=heldout,
         seed=seed,
         size=size,
+        selection=selection,
     )

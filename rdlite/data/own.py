@@ -31,6 +31,7 @@ def from_arrays(
     heldout: int = 20,
     seed: int = 0,
     size: int | None = None,
+    selection: int = 0,
     name: str = "mine",
 ) -> Splits:
     """Draw long-tailed train and held-out splits from images in memory.
@@ -42,8 +43,8 @@ def from_arrays(
         test_images: (n', c, h, w) uint8, kept whole, best with equally many of each class.
         test_labels: (n',) like ``labels``.
         class_names: m names; by default the numbers.
-        imbalance, head, heldout, seed, size: see `rdlite.data.load`; ``head=None`` takes as many
-            images as the classes allow.
+        imbalance, head, heldout, seed, size, selection: see `rdlite.data.load`; ``head=None`` takes
+            as many images as the classes allow.
         name: of the data set. The fingerprint covers the pixels too.
 
     Raises:
@@ -54,7 +55,7 @@ def from_arrays(
     >>> splits.train.class_counts.tolist(), splits.heldout.class_counts.tolist()
     ([16, 1, 1], [4, 2, 2])
     """
-    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed, selection=selection)
     _check_names(class_names)
     images, test_images = _pixels("images", images), _pixels("test_images", test_images)
     labels = _labels("labels", labels, len(images))
@@ -83,6 +84,7 @@ def from_arrays(
         heldout=heldout,
         seed=seed,
         size=size,
+        selection=selection,
         content=content.hexdigest(),
     )
 
@@ -97,6 +99,7 @@ def from_folder(
     head: int | None = None,
     heldout: int = 20,
     seed: int = 0,
+    selection: int = 0,
     name: str = "mine",
 ) -> Splits:
     """Draw long-tailed train and held-out splits from image files.
@@ -107,14 +110,14 @@ def from_folder(
         in_channels: 3 for colour, 1 for grey; the images are converted.
         class_names: the class folders from the largest class of the long tail to the smallest;
             by default in alphabetical order.
-        imbalance, head, heldout, seed, name: see `from_arrays`. The fingerprint covers the names
-            and bytes of the files, so it does not depend on ``size``.
+        imbalance, head, heldout, seed, selection, name: see `from_arrays`. The fingerprint covers
+            the names and bytes of the files, so it does not depend on ``size``.
 
     Raises:
         ValueError: class folders that differ between train and test, a class without images.
         FileNotFoundError, OSError: no such folder, or an image that cannot be read.
     """
-    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    protocol.check(imbalance=imbalance, head=head, heldout=heldout, seed=seed, selection=selection)
     checks.integer("size", size, low=4)
     checks.require(
         isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"
@@ -143,6 +146,7 @@ def from_folder(
         head=head,
         heldout=heldout,
         seed=seed,
+        selection=selection,
         content=f"{in_channels}:{pool_digest}:{test_digest}",
     )
 

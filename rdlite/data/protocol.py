@@ -1,7 +1,7 @@
 """The protocol that every data set follows: a long-tailed draw from a pool of labelled images.
 
 Train and held-out are both cut from the pool, with the same exponential profile; the test set
-stays whole.
+stays whole. Images for the choice of settings are set aside first, the same ones for every seed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
+
+LEAST_SELECTED = 20  # images a class, so that a choice does not hang on two of them
 
 
 def long_tail_counts(
@@ -38,12 +40,15 @@ def long_tail_counts(
     return [max(at_least, int(head * imbalance**e + 1e-9)) for e in exponents]
 
 
-def check(*, imbalance: float, head: int | None, heldout: int, seed: int) -> None:
+def check(
+    *, imbalance: float, head: int | None, heldout: int, seed: int, selection: int = 0
+) -> None:
     """The arguments of `draw` that can be judged before any image is read."""
     checks.number("imbalance", imbalance, low=1)
     if head is not None:
         checks.integer("head", head, low=1)
     checks.integer("heldout", heldout, low=0)
+    checks.integer("selection", selection, low=0)
     checks.integer("seed", seed, low=0, high=2**32 - 1)
 
 
@@ -57,6 +62,7 @@ def draw(
     heldout: int,
     seed: int,
     size: int | None = None,
+    selection: int = 0,
     content: str = "",
 ) -> Splits:
     """Cut train and held-out from ``pool``; the arguments are those of `rdlite.data.load`.
@@ -72,17 +78,24 @@ def draw(
     """
     m = pool.num_classes
     heldout_counts = long_tail_counts(heldout, m, imbalance, at_least=2 if heldout else 0)
-    if head is None:
-        head = _largest_head(pool.class_counts.tolist(), heldout_counts, imbalance)
-    train_counts = long_tail_counts(head, m, imbalance, at_least=1)
+    least = LEAST_SELECTED if selection else 0
+    chosen = _set_aside(pool.labels, long_tail_counts(selection, m, imbalance, at_least=least))
+    labels = pool.labels.index_fill(0, chosen, -1)  # of no class, so that no seed draws them
     identity = f"{name}:{content}" if content else name
-    train, held, fingerprint = _draw(identity, pool.labels, train_counts, heldout_counts, seed)
+    if selection:
+        identity += f":selection {chosen.tolist()}"
+    if head is None:
+        available = torch.bincount(labels[labels >= 0], minlength=m).tolist()
+        head = _largest_head(available, heldout_counts, imbalance)
+    train_counts = long_tail_counts(head, m, imbalance, at_least=1)
+    train, held, fingerprint = _draw(identity, labels, train_counts, heldout_counts, seed)
     return Splits(
         name,
         train=_take(pool, train, size),
         heldout=_take(pool, held, size),
         test=_take(test, slice(None), size),
         fingerprint=fingerprint,
+        selection=_take(pool, chosen, size) if selection else None,
     )
 
 
@@ -96,18 +109,33 @@ def _largest_head(available: list[int], heldout_counts: list[int], imbalance: fl
     return bisect_left(range(2, available[0] + 1), True, key=too_many) + 1
 
 
+def _set_aside(labels: Tensor, counts: list[int]) -> Tensor:
+    """Indices of the images for the choice of settings: by a generator that knows no seed."""
+    random, chosen = np.random.RandomState(0), []
+    for k, n in enumerate(counts):
+        members = random.permutation(np.flatnonzero(labels.numpy() == k))
+        checks.require(
+            n <= len(members),
+            f"selection asks for {n} images of class {k}, which has {len(members)}; "
+            "lower selection, or use 0 for none",
+        )
+        chosen.append(members[:n])
+    return torch.from_numpy(np.concatenate(chosen))
+
+
 def _draw(
     name: str, labels: Tensor, train_counts: list[int], heldout_counts: list[int], seed: int
 ) -> tuple[Tensor, Tensor, str]:
     """Indices of train and held-out, disjoint, and the hash that identifies them."""
     random = np.random.RandomState(seed)
+    left = " left beside selection" if (labels < 0).any() else ""
     train, heldout = [], []
     for k, (n_train, n_heldout) in enumerate(zip(train_counts, heldout_counts, strict=True)):
         members = random.permutation(np.flatnonzero(labels.numpy() == k))
         checks.require(
             n_train + n_heldout <= len(members),
             f"head and heldout ask for {n_train} + {n_heldout} images of class {k}, "
-            f"which has {len(members)}; lower head or heldout (head=None takes what is left)",
+            f"which has {len(members)}{left}; lower head or heldout (head=None takes what is left)",
         )
         train.append(members[:n_train])
         heldout.append(members[n_train : n_train + n_heldout])
