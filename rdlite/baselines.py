@@ -20,7 +20,7 @@ from rdlite.guards import checks
 from rdlite.metrics import per_class_accuracy
 from rdlite.objectives import BALANCED, STANDARD, Objective
 from rdlite.training import Checkpoint, History, TrainConfig, fit
-from rdlite.training.losses import BKD, LTKD, TEACHER_SHARE, GroupDRO, Hinton, adaptive_margin
+from rdlite.training.losses import BKD, LTKD, TEACHER_SHARE, GroupDRO, Hinton, adaptive_margin_loss
 from rdlite.training.sgd import Loss
 
 
@@ -205,7 +205,7 @@ def ada_margin(
     margins = _margins(teacher, splits)
 
     def loss(logits: Tensor, targets: Tensor, _class_weights: Tensor) -> Tensor:
-        return adaptive_margin(logits, targets, margins.to(logits))
+        return adaptive_margin_loss.__wrapped__(logits, targets, margins.to(logits))
 
     return trained(student, splits, teacher=teacher, loss=loss, **options)
 

@@ -21,6 +21,7 @@ from rdlite.guards import checks
 SMALLEST_WEIGHT = 1e-8  # class weights of mean 1 are kept above this, so that log c is finite
 
 
+@checks.door(prior=checks.simplex)
 def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) -> Tensor:
     """Risk of each class, eq. (1) for one-hot targets and eq. (4) for soft ones.
 
@@ -42,18 +43,14 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
     >>> class_risks(torch.zeros(2, 2), torch.eye(2))
     tensor([0.6931, 0.6931])
     """
-    checks.logits_and_targets(logits, targets)
-    if prior is None:
-        prior = targets.mean(0)
-    else:
-        checks.vector("prior", prior, logits.shape[1])
-        checks.simplex("prior", prior)
+    prior = targets.mean(0) if prior is None else prior
     mass_times_loss = -(targets * torch.log_softmax(logits, 1)).mean(0)  # (m,)
     has_mass = prior > 0
     risks = mass_times_loss / prior.where(has_mass, torch.ones_like(prior))
     return risks.where(has_mass, torch.nan)
 
 
+@checks.door(class_weights=checks.positive)
 def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """The margin loss of eq. (8): cross-entropy of ``logits - log(class_weights)``.
 
@@ -77,10 +74,11 @@ def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tenso
     >>> margin_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]))
     tensor(1.3863)
     """
-    _check_loss(logits, targets, class_weights)
-    return _margin(logits, targets, class_weights)
+    log_probabilities = torch.log_softmax(logits - class_weights.log(), 1)  # (B, m)
+    return -(targets * log_probabilities).sum(1).mean()
 
 
+@checks.door(class_weights=checks.positive)
 def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """Class-weighted cross-entropy, ``sum_y c_y P_y l(y, f)``: the game's own loss.
 
@@ -90,26 +88,10 @@ def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> T
     >>> reweighted_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]))
     tensor(2.0794)
     """
-    _check_loss(logits, targets, class_weights)
-    return _reweighted(logits, targets, class_weights)
-
-
-def _margin(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    log_probabilities = torch.log_softmax(logits - class_weights.log(), 1)  # (B, m)
-    return -(targets * log_probabilities).sum(1).mean()
-
-
-def _reweighted(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     return -(class_weights * targets * torch.log_softmax(logits, 1)).sum(1).mean()
 
 
-def _check_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> None:
-    checks.logits_and_targets(logits, targets)
-    checks.vector("class_weights", class_weights, logits.shape[1])
-    checks.positive("class_weights", class_weights)
-
-
-UNCHECKED_LOSSES = {"margin": _margin, "reweighted": _reweighted}  # for the training loop
+LOSSES = {"margin": margin_loss, "reweighted": reweighted_loss}
 
 
 @dataclass(frozen=True)

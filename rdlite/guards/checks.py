@@ -7,8 +7,10 @@ would make the host wait for it in the middle of an epoch.
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 import numpy as np
@@ -153,12 +155,15 @@ def finite(name: str, values: Tensor) -> None:
         )
 
 
+ROOM = 4  # a difference of two logits may overflow though neither does: they keep this far away
+
+
 def scores(name: str, values: Tensor) -> None:
     """``values`` is finite floating point numbers whose differences are finite, too."""
     floating(name, values)
     finite(name, values)
     if values.is_cpu and values.numel():
-        limit, largest = torch.finfo(values.dtype).max / 4, float(values.abs().max())
+        limit, largest = torch.finfo(values.dtype).max / ROOM, float(values.abs().max())
         require(
             largest <= limit,
             f"{name} must be at most {limit:.1g} in size, so that their differences do not "
@@ -182,6 +187,33 @@ def logits_and_targets(logits: Tensor, targets: Tensor) -> None:
     )
     scores("logits", logits.detach())
     row_stochastic("targets", targets.detach(), logits.shape[1])
+
+
+def door(**vectors: Callable[[str, Tensor], None]) -> Callable[[Callable], Callable]:
+    """A formula of logits (B, m), targets (B, m) and (m,) vectors, behind the checks of all three.
+
+    A loop that has checked them before takes the formula alone: `formula.__wrapped__`.
+
+    Args:
+        vectors: name of an argument -> the check of its values; None as the argument passes.
+    """
+
+    def decorated(formula: Callable) -> Callable:
+        signature = inspect.signature(formula)
+
+        @functools.wraps(formula)
+        def checked(*args: object, **kwargs: object) -> Tensor:
+            given = signature.bind(*args, **kwargs).arguments
+            logits_and_targets(given["logits"], given["targets"])
+            for name, check in vectors.items():
+                if given.get(name) is not None:
+                    vector(name, given[name], given["logits"].shape[1])
+                    check(name, given[name])
+            return formula(*args, **kwargs)
+
+        return checked
+
+    return decorated
 
 
 def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = None) -> None:

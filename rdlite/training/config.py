@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rdlite.data.batches import PADDINGS, SAMPLINGS
 from rdlite.guards import checks
-from rdlite.objectives import UNCHECKED_LOSSES
+from rdlite.objectives import LOSSES
 
 SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
@@ -75,7 +75,7 @@ class TrainConfig:
         checks.choice("payoff", self.payoff, ["risk", "error"])
         if self.rounds is not None:
             checks.integer("rounds", self.rounds, low=1)
-        checks.choice("loss", self.loss, UNCHECKED_LOSSES)
+        checks.choice("loss", self.loss, LOSSES)
         checks.choice("sampling", self.sampling, SAMPLINGS)
         checks.choice("scorer", self.scorer, ["last", "average"])
         checks.integer("shift", self.shift, low=0)

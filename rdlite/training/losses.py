@@ -75,6 +75,7 @@ def _one_process(method: str, reason: str) -> None:
     checks.require(processes == 1, f"{method} trains in one process, got {processes}: {reason}")
 
 
+@checks.door(margins=checks.finite)
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
 
@@ -85,14 +86,6 @@ def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Te
     >>> adaptive_margin_loss(torch.zeros(1, 2), torch.eye(2)[:1], torch.tensor([1.0, 0.0]))
     tensor(1.3133)
     """
-    checks.logits_and_targets(logits, targets)
-    checks.vector("margins", margins, logits.shape[1])
-    checks.finite("margins", margins)
-    return adaptive_margin(logits, targets, margins)
-
-
-def adaptive_margin(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
-    """`adaptive_margin_loss` without the checks, for the training loop."""
     losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
     return (targets * losses).sum(1).mean()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from rdlite import models
 from rdlite.data import Split, batches
 from rdlite.training import devices
 from rdlite.training.config import SCHEDULES, TrainConfig
-from rdlite.training.targets import TargetFunction
+from rdlite.training.targets import Targets
 
 CURE = "lower learning_rate or step_size, or look for non-finite targets"
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
@@ -34,7 +34,7 @@ class Sgd:
     Args:
         model: trained in place.
         train: the images, on the device of the model.
-        target_rows: what they learn from, see `rdlite.training.targets`.
+        targets: what they learn from, see `rdlite.training.targets`.
         loss: mean over a batch; one with a state of its own has a ``state_dict``.
         config: how to train.
 
@@ -44,17 +44,13 @@ class Sgd:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        train: Split,
-        target_rows: TargetFunction,
-        loss: Loss,
-        config: TrainConfig,
+        self, model: nn.Module, train: Split, targets: Targets, loss: Loss, config: TrainConfig
     ) -> None:
-        self.model, self.target_rows, self.loss, self.config = model, target_rows, loss, config
+        self.model, self.targets, self.loss, self.config = model, targets, loss, config
         self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
         self.done = 0
         self.losses: list[Tensor] = []  # of the stretch that is under way
+        self.device = models.device_of(model)
         self.views = batches.Views(
             train.images,
             train.labels,
@@ -87,7 +83,7 @@ class Sgd:
             FloatingPointError: the loss is not finite; the message names the first such step.
         """
         self.model.train()
-        class_weights = class_weights.float().to(models.device_of(self.model))
+        class_weights = class_weights.float().to(self.device)
         while self.done < step:
             self._step(class_weights)
             if after_step is not None:
@@ -103,8 +99,9 @@ class Sgd:
             group["lr"] = self.config.learning_rate * share
         index, view = (devices.mine(rows) for rows in next(self.views))
         with self.autocast():
-            rows = self.target_rows(index, view)  # first: a teacher would push what backward
-            logits = self.logits_of(view)  # needs out of the cache
+            # the targets first: after the logits, a teacher would push them out of the cache
+            rows = self.targets.rows(index, view)
+            logits = self.logits_of(view)
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
@@ -114,9 +111,9 @@ class Sgd:
         loss.backward()
         self.optimiser.step()
 
-    def _check(self, losses: Sequence[Tensor]) -> None:
+    def _check(self, losses: Tensor) -> None:
         """The last losses are finite."""
-        finite = torch.isfinite(torch.as_tensor(losses)).tolist()
+        finite = torch.isfinite(losses).tolist()
         if not all(finite):
             self._stop(self.done - len(finite) + finite.index(False) + 1)
 
@@ -133,8 +130,8 @@ class Sgd:
 
     def autocast(self) -> torch.autocast:
         """Where the network is evaluated in the precision of the config."""
-        device = models.device_of(self.model).type
-        return torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+        low = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on, bit for bit.
@@ -142,7 +139,7 @@ class Sgd:
         Raises:
             FloatingPointError: training has diverged, so there is nothing to go on from.
         """
-        self._check(self.losses)
+        self._check(torch.tensor(self.losses))
         require_finite(f"a weight after step {self.done}", self.model.state_dict().values())
         return {
             "model": self.model.state_dict(),
@@ -160,6 +157,5 @@ class Sgd:
         self.views.load_state_dict(state["views"])
         if state["loss"]:
             self.loss.load_state_dict(state["loss"])
-        device = models.device_of(self.model)
-        self.losses = [loss.to(device) for loss in state["losses"]]
+        self.losses = [loss.to(self.device) for loss in state["losses"]]
         self.done = state["done"]
