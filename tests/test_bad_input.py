@@ -714,16 +714,16 @@ BAD_STUDIES = [
         lambda w: Run(**TINY_RUN, teacher=Run(**TINY_RUN)).train(), "teacher", "None"),
     bad("a run on CUDA", lambda w: Run(**TINY_RUN).train(device="cuda"), "device", "'cuda'",
         "cpu", marks=NO_CUDA),
-    bad("a grid on CUDA", lambda w: studies.run_grid(GridSpec(seeds=(0,), device="cuda")),
+    bad("a grid on CUDA", lambda w: studies.run_grid(GridSpec(seed=0, device="cuda")),
         "device", "'cuda'", "cpu", marks=NO_CUDA),
     bad("a file's name as the spec", lambda w: studies.run_grid("study.toml"), "spec",
         "GridSpec", "'study.toml'", "from_file"),
-    bad("a number as the executor", lambda w: studies.run_grid(GridSpec(seeds=(0,)), executor=2),
+    bad("a number as the executor", lambda w: studies.run_grid(GridSpec(seed=0), executor=2),
         "executor", "joblib.Parallel", "2"),
     bad("a store where nothing can be written", lambda w: Store(file_in(w.folder) / "store"),
         "store", "a file", error=OSError),
     bad("a store that is a file",
-        lambda w: studies.run_grid(GridSpec(seeds=(0,)), store=file_in(w.folder)), "store",
+        lambda w: studies.run_grid(GridSpec(seed=0), store=file_in(w.folder)), "store",
         "a file", "folder", error=OSError),
     bad("a store on a full disk",
         lambda w: on_a_full_disk(lambda: Store(w.folder).finish(Run(**TINY_RUN))),
@@ -736,13 +736,30 @@ BAD_STUDIES = [
         lambda w: damaged_store(w.folder, ".safetensors", b"\x80\x04N."), ".safetensors",
         "delete it"),
     bad("checkpoints every 0 rounds",
-        lambda w: studies.train(GridSpec(seeds=(0,)), w.folder, every=0), "every", "1, got 0"),
-    bad("a grid without networks", lambda w: GridSpec(networks=()), "networks", "not empty"),
-    bad("a grid of a network misspelt", lambda w: GridSpec(networks=(("cnn16", "cnn-4"),)),
-        "networks", "did you mean 'cnn-16'?"),
+        lambda w: studies.train(GridSpec(seed=0), w.folder, every=0), "every", "1, got 0"),
+    bad("a grid without networks", lambda w: GridSpec(student_network=[]), "student_network",
+        "not empty"),
+    bad("a grid of a network misspelt", lambda w: GridSpec(teacher_network="cnn16"),
+        "teacher_network", "did you mean 'cnn-16'?"),
     bad("a grid of a data set misspelt", lambda w: GridSpec(dataset="digit"), "dataset",
         "did you mean 'digits'?"),
-    bad("a grid of a dict", lambda w: GridSpec(config={"epochs": 1}), "config", "TrainConfig"),
+    bad("a grid of a config", lambda w: GridSpec(config={"epochs": 1}), "a key of spec",
+        "'config'"),
+    bad("a grid of a dict", lambda w: GridSpec(epochs={"epochs": 1}), "epochs", "whole number"),
+    bad("a grid of tables that are none", lambda w: GridSpec(grid=[3]), "grid", "tables", "[3]"),
+    bad("a grid of a key twice", lambda w: GridSpec(**{"head": 20, "head, heldout": [[20, 4]]}),
+        "head", "twice"),
+    bad("a grid of half a pair",
+        lambda w: GridSpec(grid=[{"head": 20}], **{"head, heldout": [[20, 4]]}), "head, heldout",
+        "go together"),
+    bad("a grid of no run", lambda w: GridSpec(teacher="none", method="ada-alpha"), "method",
+        "teacher knows"),
+    bad("a run of smoothed labels with a teacher",
+        lambda w: Run(**TINY_RUN, teacher=Run(**TINY_RUN), smoothing=0.1), "smoothing", "0.1"),
+    bad("a run on held-out images that it needs",
+        lambda w: Run(**TINY_RUN, objective=ROBUST, add_heldout=True), "add_heldout", "held-out"),
+    bad("a run of negative selection images", lambda w: Run(**TINY_RUN, selection=-1), "selection",
+        "at least 0, got -1"),
     bad("a grid of a mix beyond 1", lambda w: GridSpec(mix=2), "mix", "[0, 1]", "2"),
     bad("a recipe misspelt", lambda w: recipe("cifar10-ltt"), "'cifar10-ltt'",
         "did you mean 'cifar10-lt'?"),
@@ -781,7 +798,7 @@ BAD_RESULTS = [
     bad("a report on a full disk",
         lambda w: on_a_full_disk(lambda: report.write(reported(rows_of_a_study()), w.folder)),
         "File too large", error=OSError),
-    bad("a demo to a file", lambda w: demo.run(GridSpec(seeds=(0,)), file_in(w.folder)), "out",
+    bad("a demo to a file", lambda w: demo.run(GridSpec(seed=0), file_in(w.folder)), "out",
         "a file", error=OSError),
     bad("a comparison of a table", lambda w: comparison.Comparison(rows_of_a_study()), "study",
         "Results", "DataFrame"),
@@ -902,18 +919,18 @@ imbalance = 2
 head = 20
 heldout = 4
 size = 14
-networks = [["linear", "linear"]]
-teachers = ["none"]
-students = ["standard"]
-seeds = [0]
-[config]
+teacher_network = "linear"
+student_network = "linear"
+teacher = "none"
+student = "standard"
+seed = 0
 epochs = 1
 batch_size = 16
 """
 
 BAD_SPECS = [
     ("imbalance = 2", "imbalanc = 2", ("a key of spec", "did you mean 'imbalance'?")),
-    ("epochs = 1", "epoch = 1", ("a key of config", "did you mean 'epochs'?")),
+    ("epochs = 1", "epoch = 1", ("a key of spec", "did you mean 'epochs'?")),
     ("epochs = 1", "epochs = 0", ("epochs", "at least 1, got 0")),
     ("epochs = 1", "epochs = -2", ("epochs", "at least 1, got -2")),
     ("epochs = 1", "epochs = true", ("epochs", "whole number", "True")),
@@ -929,17 +946,18 @@ BAD_SPECS = [
     ("heldout = 4", "heldout = 0", ("heldout must have an image of every class", "raise head")),
     ("size = 14", "size = 29", ("size", "at most 28, got 29")),
     ("head = 20", 'dataset = "fashion"', ("dataset", "did you mean 'fashion-mnist'?")),
-    ('"linear", "linear"', '"linear", "liner"', ("networks", "did you mean 'linear'?")),
-    ('"linear", "linear"', '"linear"', ("networks must be pairs",)),
-    ('["none"]', '["standart"]', ("teachers", "did you mean 'standard'?")),
-    ('["none"]', "[]", ("teachers must be a list that is not empty",)),
-    ('["standard"]', "[1.5]", ("students", "[0, 1]", "1.5")),
-    ("[0]\n", "[-1]\n", ("seeds", "at least 0", "-1")),
-    ("[0]\n", '[0]\nbaselines = ["logit-adjust"]\n', ("did you mean 'logit-adjusted'?",)),
-    ("[0]\n", "[0]\ntemperatures = [0.0]\n", ("temperatures", "(0, inf]", "0")),
-    ("[0]\n", "[0]\nmix = -1\n", ("mix", "[0, 1]", "-1")),
-    ("[0]\n", '[0]\ntasks = [{ hed = 3 }]\n', ("a key of tasks", "did you mean 'head'?")),
-    ("[0]\n", '[0]\nheldout_labels = ["one"]\n', ("heldout_labels", "'one'")),
+    ('student_network = "linear"', 'student_network = ["linear", "liner"]',
+     ("student_network", "did you mean 'linear'?")),
+    ('"none"', '["standart"]', ("teacher's objective", "did you mean 'standard'?")),
+    ('"none"', "[]", ("teacher must be a value or a list that is not empty",)),
+    ('"standard"', "[1.5]", ("student's alpha", "[0, 1]", "1.5")),
+    ("seed = 0\n", "seed = [-1]\n", ("seed", "at least 0", "-1")),
+    ("seed = 0\n", 'seed = 0\nmethod = ["logit-adjust"]\n', ("did you mean 'logit-adjusted'?",)),
+    ("seed = 0\n", "seed = 0\ntemperature = [0.0]\n", ("temperature", "(0, inf]", "0")),
+    ("seed = 0\n", "seed = 0\nmix = -1\n", ("mix", "[0, 1]", "-1")),
+    ("seed = 0\n", "seed = 0\ngrid = [{ hed = 3 }]\n",
+     ("table 1 of grid", "a key of spec", "did you mean 'head'?")),
+    ("seed = 0\n", 'seed = 0\nheldout_labels = ["one"]\n', ("heldout_labels", "'one'")),
 ]  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_no_method_reads_the_test_split(sealed, run):
 
 def test_every_method_of_a_grid_is_among_these():
     assert {run.method for run in ALONE + DISTILLED} == {"fit", *baselines.NAMES}
-    spec = GridSpec(baselines=baselines.NAMES)
+    spec = GridSpec(method=["fit", *baselines.NAMES])
     assert {run.method for run in spec.runs()} == {"fit", *baselines.NAMES}
 
 

@@ -11,18 +11,18 @@ import torch
 from rdlite import __main__ as cli
 from rdlite.studies import GridSpec, cost, results, run_grid
 from rdlite.studies.store import Store
-from rdlite.training import TrainConfig
 
 SPEC = """\
 imbalance = 10
 head = 60
 heldout = 12
-networks = [["cnn-8", "cnn-4"]]
-teachers = ["none", "robust"]
-students = ["standard", 0.5]
-seeds = [0]
-
-[config]
+size = 14
+teacher_network = "cnn-8"
+student_network = "cnn-4"
+teacher = ["none", "robust"]
+student = ["standard", 0.5]
+seed = 0
+mix = 0.5
 epochs = 1
 batch_size = 32
 """
@@ -40,11 +40,15 @@ def test_a_toml_file_is_the_spec(spec_file):
         imbalance=10,
         head=60,
         heldout=12,
-        networks=(("cnn-8", "cnn-4"),),
-        teachers=("none", "robust"),
-        students=("standard", 0.5),
-        seeds=(0,),
-        config=TrainConfig(epochs=1, batch_size=32),
+        size=14,
+        teacher_network="cnn-8",
+        student_network="cnn-4",
+        teacher=["none", "robust"],
+        student=("standard", 0.5),
+        seed=0,
+        mix=0.5,
+        epochs=1,
+        batch_size=32,
     )
     assert GridSpec.from_file(spec_file) == expected
 
@@ -52,14 +56,13 @@ def test_a_toml_file_is_the_spec(spec_file):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("seeds", "seed", "a key of spec must be one of .* got 'seed'"),
-        ("epochs", "epoch", "a key of config must be one of .* got 'epoch'"),
+        ("seed", "seeds", "a key of spec must be one of .* got 'seeds'; did you mean 'seed'"),
+        ("epochs", "epoch", "a key of spec must be one of .* got 'epoch'; did you mean 'epochs'"),
         ("epochs = 1", "epochs = 0", "epochs must be a whole number of at least 1, got 0"),
-        ("[0]", "0", "seeds must be a list"),
-        ('["none", "robust"]', '"none"', "teachers must be a list"),
-        ('"robust"', '"robsut"', "teachers must be one of .*robust.* got 'robsut'"),
-        ('[["cnn-8", "cnn-4"]]', '["cnn-8", "cnn-4"]', "networks must be pairs"),
-        ("[config]\nepochs = 1\nbatch_size = 32", "config = 1", "config must be a table"),
+        ("seed = 0", "seed = []", "seed must be a value or a list that is not empty"),
+        ('"robust"', '"robsut"', "teacher's objective must be one of .*robust.* got 'robsut'"),
+        ('"cnn-8"', '["cnn8"]', "teacher_network must be .* got 'cnn8'"),
+        ("epochs", "grid = 1\nepochs", "grid must be tables"),
         ("imbalance = 10", "imbalance =", "small.toml is not a TOML file"),
     ],
 )
@@ -110,7 +113,7 @@ def test_a_dry_run_lists_the_runs_and_trains_nothing(spec_file, tmp_path, capsys
 
 
 def test_the_estimate_grows_with_epochs_images_and_a_teacher_that_labels_each_view():
-    run = GridSpec(size=14).run("standard", "robust")
+    run = GridSpec(size=14).cell(teacher="standard", student="robust")
     own = cost.seconds(run)
     longer = dataclasses.replace(run.config, epochs=10 * run.config.epochs)
     assert cost.seconds(dataclasses.replace(run, config=longer)) > 5 * own

@@ -145,8 +145,8 @@ def robust_students(task: Comparison) -> pd.DataFrame:
         method="fit",
         student="robust",
         heldout_labels="teacher",
-        student_network=spec.networks[0][1],
-        temperature=spec.temperatures[0],
+        student_network=spec.first["student_network"],
+        temperature=spec.first["temperature"],
     )
 
 

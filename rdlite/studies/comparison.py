@@ -113,8 +113,8 @@ class Comparison:
     @property
     def title(self) -> str:
         """The task in words."""
-        spec = self.study.spec
-        return f"Imbalance {spec.imbalance:g}, {spec.head:,} images of the largest class"
+        task = self.study.spec.first
+        return f"Imbalance {task['imbalance']:g}, {task['head']:,} images of the largest class"
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
@@ -153,7 +153,8 @@ class Comparison:
 
     def _taught(self, table: pd.DataFrame, teacher: str, **values: object) -> pd.DataFrame:
         """Rows of the first pair of networks, with the teacher's held-out labels if it has one."""
-        big, small = self.study.spec.networks[0]
+        first = self.study.spec.first
+        big, small = first["teacher_network"], first["student_network"]
         alone = teacher == NO_TEACHER
         values |= {"teacher": teacher, "student_network": small}
         values |= {"teacher_network": NO_TEACHER if alone else big}
@@ -166,11 +167,7 @@ class Comparison:
         Only the named objectives were trained at others.
         """
         checks.choice("teacher", teacher, dict.fromkeys(self.study.table.teacher))
-        spec = self.study.spec
-        setting = {
-            "temperature": spec.temperatures[0],
-            "learning_rate": spec.config.learning_rate,
-        }
+        setting = {name: self.study.spec.first[name] for name in SETTING}
         rows = self._taught(self.study.table, teacher, method="fit", **setting)
         return rows.sort_values(["seed", "alpha"])
 
@@ -183,13 +180,7 @@ class Comparison:
     def tradeoff(self) -> Results:
         """`first_setting` of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
         rows = map(self.first_setting, dict.fromkeys(self.study.table.teacher))
-        spec = replace(
-            self.study.spec,
-            networks=self.study.spec.networks[:1],
-            heldout_labels=("teacher",),
-            parts=(),
-        )
-        return replace(self.study, spec=spec, table=pd.concat(rows, ignore_index=True))
+        return replace(self.study, table=pd.concat(rows, ignore_index=True))
 
     def frontier(self, teacher: str) -> np.ndarray:
         """(seeds, alphas, 2), average and worst class of `alphas`."""

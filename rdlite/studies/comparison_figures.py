@@ -104,7 +104,7 @@ def calibration(task: Comparison, ax: Axes | None = None) -> Axes:
         ax.plot(ordered.teacher_calibration, ordered.robust_loss, color=GREY, linewidth=0.4)
     markers = dict(zip(("standard", "balanced", "robust"), "o^s", strict=True))
     for (network, teacher), own in rows.groupby(["teacher_network", "teacher"], sort=False):
-        large = network == task.study.spec.networks[0][0]
+        large = network == task.study.spec.first["teacher_network"]
         how = {"color": TEACHER_COLOURS[teacher], "linestyle": "none", "markersize": 6}
         how |= {"marker": markers[teacher], "fillstyle": "full" if large else "none"}
         ax.plot(own.teacher_calibration, own.robust_loss, label=f"{teacher} {network}", **how)

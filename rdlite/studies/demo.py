@@ -47,8 +47,7 @@ def run(spec: GridSpec, out: Path, *, progress: bool = True) -> pd.DataFrame:
         print(f"Stopped: {len(table)} of {planned} students are finished and kept in {grid_file}")
     if table.empty:
         return table
-    options = {"imbalance": spec.imbalance, "head": spec.head, "heldout": spec.heldout}
-    splits = data.load(spec.dataset, size=spec.size, **options)
+    splits = spec.runs()[0].splits()
     print(text_table(table))
     if sentence := finding(table, splits.class_names):
         print(sentence)

@@ -20,8 +20,7 @@ Part = tuple[str, "str | pd.DataFrame | Path"]
 def claim_table(tasks: list[Comparison]) -> pd.DataFrame:
     """Claim -> what was measured -> verdict, claim by claim, a row a task."""
     rows = [
-        {"imbalance": f"{task.study.spec.imbalance:g}", "head": f"{task.study.spec.head:,}"}
-        | vars(claim)
+        {name: f"{task.study.spec.first[name]:,g}" for name in ("imbalance", "head")} | vars(claim)
         for task in tasks
         for claim in judge(task)
     ]
@@ -31,7 +30,7 @@ def claim_table(tasks: list[Comparison]) -> pd.DataFrame:
 
 def verdict_table(tasks: list[Comparison]) -> pd.DataFrame:
     """The verdicts of `claim_table` alone: a row a claim, a column a task."""
-    columns = {f"{task.study.spec.imbalance:g} / {task.study.spec.head:,}": task for task in tasks}
+    columns = {"{imbalance:g} / {head:,}".format(**task.study.spec.first): task for task in tasks}
     verdicts = {words: [claim.verdict for claim in judge(task)] for words, task in columns.items()}
     claims = [claim.claim for claim in judge(tasks[0])]
     return pd.DataFrame({"claim; imbalance / images of the largest class": claims, **verdicts})
@@ -132,7 +131,7 @@ def write(results: Results, out: str | Path) -> list[Path]:
     out = files.folder(out, "out")
     tasks = [Comparison(study) for study in results.tasks()]
     figures = [
-        _figure(task, out / f"frontier-{task.study.spec.imbalance:g}-{task.study.spec.head}.png")
+        _figure(task, out / "frontier-{imbalance:g}-{head}.png".format(**task.study.spec.first))
         for task in tasks
     ]
     parts = _parts(results, tasks, figures)
@@ -144,13 +143,13 @@ def write(results: Results, out: str | Path) -> list[Path]:
 
 
 def _parts(results: Results, tasks: list[Comparison], figures: list[Path]) -> list[Part]:
-    spec, table = results.spec, results.table
-    teacher, student = spec.networks[0]
+    first, table = results.spec.first, results.table
+    teacher, student = first["teacher_network"], first["student_network"]
     parts: list[Part] = [
         ("h1", "Robust distillation against the other methods"),
         (
             "p",
-            f"{len(table):,} students on {spec.dataset}, {table.seed.nunique()} seeds, "
+            f"{len(table):,} students on {first['dataset']}, {table.seed.nunique()} seeds, "
             f"{student} taught by {teacher}. Accuracies are fractions of the test set, ± one "
             "standard error over seeds; brackets are 95 % intervals of a paired bootstrap over "
             "seeds, which are too narrow with few seeds.",
