@@ -79,9 +79,8 @@ class Run:
 
     def __post_init__(self) -> None:
         checks.choice("dataset", self.dataset, data.SOURCES)
-        task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout", "seed")}
-        protocol.check(**task)
-        checks.integer("selection", self.selection, low=0)
+        names = ("imbalance", "head", "heldout", "selection", "seed")
+        protocol.check(**{name: getattr(self, name) for name in names})
         if self.size is not None:
             checks.integer("size", self.size, low=4)
         models.check_name("network", self.network)
@@ -169,8 +168,6 @@ class Run:
     def splits(self, device: str = "cpu") -> data.Splits:
         """The images, on ``device``; kept for the next run of this process."""
         asked = {name: getattr(self, name) for name in (*TASK, "seed")}
-        if not self.selection:
-            del asked["selection"]
         splits = _load(asked.pop("dataset"), device, **asked)
         if not self.add_heldout:
             return splits
@@ -248,8 +245,8 @@ class Run:
             if self.teacher is not None:
                 theirs = self.heldout_labels == "teacher"
                 heldout_entropy = _entropy(self.targets(splits.heldout, teacher)) * theirs
-        selection, chosen = getattr(splits, "selection", None), {}
-        if selection is not None and len(selection):
+        selection, chosen = splits.selection, {}
+        if selection is not None:
             chosen = summary(predict(net, selection), selection.labels)
         return {
             "average": scores["average"],
@@ -302,6 +299,6 @@ def _described(value: object) -> object:
 @lru_cache(maxsize=2)
 def _load(dataset: str, device: str, **options: object) -> data.Splits:
     splits = data.load(dataset, **options)
-    names = [name for name in ("train", "heldout", "test", "selection") if hasattr(splits, name)]
+    names = ("train", "heldout", "test", "selection")
     kept = {name: getattr(splits, name) for name in names if getattr(splits, name) is not None}
     return replace(splits, **{name: part.to(device) for name, part in kept.items()})
