@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 
+import joblib
 import pytest
 import torch
 
 from rdlite import __main__ as cli
-from rdlite.studies import GridSpec, cost, results, run_grid
+from rdlite import data
+from rdlite.data import Split
+from rdlite.studies import GridSpec, cost, results, run, run_grid
 from rdlite.studies.store import Store
 
 SPEC = """\
@@ -131,3 +134,57 @@ def test_a_missing_spec_exits_2():
 def test_reading_a_study_that_is_not_there_says_so(tmp_path):
     with pytest.raises(OSError, match=r"runs\.csv"):
         results.read(tmp_path / "nothing")
+
+
+def test_a_study_of_data_sets_with_other_classes_is_written_and_read(tmp_path, monkeypatch):
+    """As CIFAR-10 beside CIFAR-100: here the digits, and the first five of them."""
+    read, _ = data.SOURCES["digits"]
+
+    def five(*_):
+        kept = [(part, part.labels < 5) for part in read()]
+        return [Split(p.images[own], p.labels[own], p.class_names[:5]) for p, own in kept]
+
+    monkeypatch.setitem(data.SOURCES, "tiny-imagenet", (five, 8))
+    run._load.cache_clear()
+    file = tmp_path / "two.toml"
+    file.write_text(
+        'dataset = ["digits", "tiny-imagenet"]\nhead = 40\nheldout = 10\nimbalance = 2\nsize = 8\n'
+        'student_network = "linear"\nteacher = "none"\nstudent = "robust"\nseed = 0\nepochs = 1\n'
+    )
+    serial = joblib.Parallel(n_jobs=1, return_as="generator_unordered")
+    table = run_grid(GridSpec.from_file(file), executor=serial, progress=False)
+    results.write(tmp_path, file, table)
+    tasks = results.read(tmp_path).tasks()
+    assert [len(task.class_names) for task in tasks] == [10, 5]
+    assert [len(task.class_counts) for task in tasks] == [10, 5]
+    for task, made in zip(tasks, table.per_class, strict=True):
+        assert task.table.per_class.iloc[0] == pytest.approx(made, abs=6e-5)
+    run._load.cache_clear()
+
+
+def test_a_study_says_what_it_costs_before_it_starts(spec_file, tmp_path, capsys):
+    assert cli.main(["study", str(spec_file), "--store", str(tmp_path / "store")]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "4 students of 1 teachers; 0 of these networks are in the store"
+    assert shown[1].startswith("The rest takes about") and shown[2].startswith("Written: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "used"),
+    [("", "auto", "cuda"), ("cpu", "auto", "cpu"), ("", "cpu", "cpu"), ("cuda", "cpu", "cpu")],
+)
+def test_the_device_of_a_file_gives_way_only_to_one_that_is_named(
+    spec_file, tmp_path, monkeypatch, said, asked, used
+):
+    if said:
+        spec_file.write_text(f'device = "{said}"\n' + SPEC)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cli, "_print_cost", lambda *_, **__: None)
+    seen = []
+    monkeypatch.setattr(
+        "rdlite.studies.grid.run_grid",
+        lambda spec, **_: (seen.append(spec.device), run_grid(spec.but(device="cpu"), **_))[1],
+    )
+    store = tmp_path / "store"
+    assert cli.main(["study", str(spec_file), "--store", str(store), "--device", asked]) == 0
+    assert seen == [used]

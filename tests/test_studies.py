@@ -1,6 +1,8 @@
 """The grid: its runs, its table, and that neither processes nor their order change a result."""
 
 import dataclasses
+import math
+import types
 
 import joblib
 import pytest
@@ -8,14 +10,16 @@ import torch
 from filelock import FileLock
 
 from rdlite import baselines
+from rdlite.data import Split
 from rdlite.distillation import predict
 from rdlite.metrics import summary
-from rdlite.objectives import class_risks
-from rdlite.studies import GridSpec, run_grid
-from rdlite.studies.grid import COLUMNS
-from rdlite.studies.results import CELL
+from rdlite.objectives import Objective, class_risks
+from rdlite.studies import GridSpec, recipe, results, run_grid
+from rdlite.studies.grid import COLUMNS, frame
+from rdlite.studies.results import CELL, cell_statistics
 from rdlite.studies.run import Run
-from rdlite.studies.store import Store
+from rdlite.studies.spec import KEYS
+from rdlite.studies.store import Store, processor
 
 TINY = GridSpec(
     imbalance=10,
@@ -208,3 +212,176 @@ def test_a_run_that_another_process_has_is_left_alone(tmp_path):
 def test_a_bad_field_is_named(field, value):
     with pytest.raises(ValueError, match=field):
         GridSpec(**{field: value})
+
+
+# ------------------------------------------------------------------- what a spec varies, the table
+
+OTHER = {  # key -> a value that is not the default
+    **{"dataset": "digits", "imbalance": 7, "head": 50, "heldout": 9, "selection": 5, "size": 8},
+    **{"teacher_network": "cnn-5", "student_network": "cnn-3", "teacher": "robust"},
+    **{"student": 0.25, "method": "post-shifted", "heldout_labels": "one-hot", "mix": 0.25},
+    **{"teacher_view": "plain", "temperature": 2.0, "smoothing": 0.25, "add_heldout": True},
+    **{"epochs": 3, "batch_size": 16, "learning_rate": 0.3, "momentum": 0.5, "weight_decay": 1e-5},
+    **{"schedule": "constant", "step_size": 0.05, "rounds": 3, "loss": "reweighted"},
+    **{"sampling": "class-balanced", "shift": 1, "flip": True, "padding": "reflect"},
+    **{"precision": "bfloat16", "compile": True, "payoff": "error"},
+}
+
+
+class Told:
+    """A store in which every run is finished, with the same numbers."""
+
+    def result(self, run):
+        numbers = {"average": 0.5, "worst": 0.5, "per_class": [0.5] * 10, "multipliers": [0.1] * 10}
+        return numbers | {"seconds": 1.0, "worst_class": "Shirt"}
+
+
+VARIED = [name for name in KEYS if name not in ("seed", "scorer", "teacher_scorer")]
+
+
+@pytest.mark.parametrize("key", VARIED)
+def test_whatever_a_spec_varies_is_a_column_and_no_two_settings_share_a_cell(key, tmp_path):
+    one = GridSpec(teacher="standard", student="standard", seed=[0, 1])
+    if key == "smoothing":
+        one = one.but(teacher="none")
+    if key == "views":
+        one, other = one.but(teacher_view="views"), 4
+    else:
+        other = OTHER[key if key in OTHER else key.removeprefix("teacher_")]
+    spec = one.but(**{key: [one.first.get(key, one.first.get(key[8:])), other]})
+    table = frame(spec.runs(), Told())
+    assert len(table) == 4 and table[key].nunique(dropna=False) == 2
+    assert cell_statistics(table).seeds.tolist() == [2, 2]
+    file = tmp_path / "spec.toml"
+    file.write_text("")
+    written = results._table(results.write(tmp_path, file, table), 10)
+    assert cell_statistics(written).seeds.tolist() == [2, 2], "also as a file"
+
+
+def test_parts_that_differ_in_mix_alone_are_two_cells():
+    table = frame(TINY.but(grid=[{"mix": 0.25}, {"mix": 1.0}], teacher="robust").runs(), Told())
+    assert set(table.mix) == {0.25, 1.0}
+    assert not table.duplicated([*CELL, "seed"]).any()
+
+
+def test_what_does_not_matter_for_a_run_makes_no_other_run():
+    alone = GridSpec(teacher="none", student="standard", seed=0)
+    assert len(alone.but(temperature=[1, 2], mix=[0.5, 1.0], views=[4, 8]).runs()) == 1
+    taught = alone.but(teacher="standard")
+    assert len(taught.but(smoothing=[0.0, 0.1], views=[4, 8]).runs()) == 1
+    assert len(taught.but(method="ada-alpha", student=["standard", "robust"]).runs()) == 1
+
+
+def test_an_empty_file_is_the_default_grid(tmp_path):
+    file = tmp_path / "empty.toml"
+    file.write_text("")
+    assert GridSpec.from_file(file) == GridSpec()
+    assert GridSpec().cell().config.rounds is None
+    assert GridSpec() != GridSpec(rounds=24)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "notepad.toml"
+    file.write_bytes(b"\xef\xbb\xbfseed = [0]\n")
+    assert GridSpec.from_file(file) == GridSpec(seed=0)
+
+
+def test_a_key_outlives_the_version_and_is_of_the_value_not_of_its_type(monkeypatch):
+    run = Run(network="cnn-4", imbalance=10)
+    key = run.key
+    monkeypatch.setattr("rdlite.__version__", "99.0")
+    assert run.key == key == dataclasses.replace(run, imbalance=10.0).key
+
+
+def test_a_grid_leaves_the_number_of_threads_as_it_was():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        small = TINY.but(seed=0, teacher="none", student="standard", epochs=1)
+        run_grid(small, executor=serial(), progress=False)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Store("~/runs")
+    (tmp_path / "home/own.toml").write_text("seed = 0\n")
+    assert (tmp_path / "home/runs").is_dir() and not (tmp_path / "~").exists()
+    assert GridSpec.from_file("~/own.toml") == GridSpec.from_file(recipe("~/own.toml"))
+    with pytest.raises(OSError, match=r"runs\.csv"):
+        results.read("~/runs")
+
+
+# --------------------------------------------------------------------------- what a run measures
+
+
+def test_smoothed_labels_are_mixed_with_the_uniform_distribution():
+    run = dataclasses.replace(TINY.cell(), smoothing=0.5)
+    assert run.targets(run.splits().train)[0, :2].tolist() == pytest.approx([0.55, 0.05])
+    net, history = run.train()
+    result = run.measure(net, history)
+    by_hand = -0.55 * math.log(0.55) - 9 * 0.05 * math.log(0.05)
+    assert result["label_entropy"] == pytest.approx(by_hand) and by_hand > 1.6
+    assert result["heldout_label_entropy"] == 0, "the player sees the labels as they are"
+    plain, _ = TINY.cell().train()
+    confident = [
+        torch.softmax(predict(one, run.splits().train), 1).max(1)[0] for one in (net, plain)
+    ]
+    assert confident[0].mean() < confident[1].mean() - 0.1
+
+
+def test_the_control_trains_on_the_held_out_images_too():
+    run = dataclasses.replace(TINY.cell(), add_heldout=True)
+    apart, joined = TINY.cell().splits(), run.splits()
+    assert len(joined.train) == len(apart.train) + len(apart.heldout)
+    assert torch.equal(joined.train.images[len(apart.train) :], apart.heldout.images)
+    assert joined.fingerprint == apart.fingerprint and joined.heldout is apart.heldout
+    with pytest.raises(ValueError, match="add_heldout"):
+        dataclasses.replace(run, objective=Objective(0.5))
+    with pytest.raises(ValueError, match="add_heldout"):
+        dataclasses.replace(run, method="post-shifted")
+
+
+def test_the_fit_of_the_training_images_and_the_softness_of_the_labels_are_measured():
+    run = TINY.cell(teacher="robust", student="robust", temperature=2.0)
+    teacher, _ = run.teacher.train()
+    net, history = run.train(teacher)
+    result = run.measure(net, history, teacher)
+    splits = run.splits()
+    right = predict(net, splits.train).argmax(1) == splits.train.labels
+    assert result["train_accuracy"] == pytest.approx(float(right.float().mean()))
+    for name, split in (("label", splits.train), ("heldout_label", splits.heldout)):
+        p = 0.5 * torch.softmax(predict(teacher, split) / 2, 1) + 0.5 * split.one_hot()
+        entropy = -(p * p.clamp_min(1e-30).log()).sum(1).mean()
+        assert result[f"{name}_entropy"] == pytest.approx(float(entropy), abs=1e-5)
+    one_hot = dataclasses.replace(run, heldout_labels="one-hot")
+    assert one_hot.measure(net, history, teacher)["heldout_label_entropy"] == 0
+    assert run.measure(net, history)["label_entropy"] is None, "unknown without the teacher"
+    assert result["selection_average"] is result["selection_worst"] is None
+
+
+def test_a_selection_split_is_measured_where_there_is_one(monkeypatch):
+    run = TINY.cell()
+    splits = run.splits()
+    chosen = Split(splits.test.images[:200], splits.test.labels[:200], splits.class_names)
+    net, history = run.train()
+    with_selection = types.SimpleNamespace(
+        **{name: getattr(splits, name) for name in ("train", "heldout", "test", "class_names")},
+        selection=chosen,
+    )
+    monkeypatch.setattr(Run, "splits", lambda *_: with_selection)
+    scores = summary(predict(net, chosen), chosen.labels)
+    result = run.measure(net, history)
+    assert result["selection_average"] == scores["average"]
+    assert result["selection_worst"] == scores["worst"]
+
+
+def test_a_card_says_on_which_type_of_processor(tmp_path, table):
+    assert set(table.processor) == {processor()} and len(processor()) > 4
+    store, run = Store(tmp_path), TINY.cell()
+    store.finish(run)
+    assert store.result(run)["processor"] == processor()

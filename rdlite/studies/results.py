@@ -123,7 +123,8 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     measured = [name for name in wide if name not in SETTINGS]
     wide[measured] = wide[measured].round(4)
     for column, name in VECTORS.items():
-        values = pd.DataFrame(table[column].tolist(), index=table.index)  # shorter ones end in NaN
+        lines = [dict(enumerate(row)) for row in table[column]]  # fewer classes end in NaN
+        values = pd.DataFrame(lines, index=table.index)
         wide = wide.join(values.add_prefix(f"{name}_").round(4))
     wide["seconds"] = table.seconds.round(1)
     contents = {
