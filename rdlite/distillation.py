@@ -39,17 +39,9 @@ def soft_targets(
     >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
     tensor([[0.7500, 0.2500]])
     """
-    checks.tensor("teacher_logits", teacher_logits)
-    checks.tensor("labels", labels)
-    checks.require(
-        teacher_logits.ndim == 2 and labels.shape == teacher_logits.shape[:1],
-        f"teacher_logits must be (n, m) and labels (n,), got {tuple(teacher_logits.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
+    m = checks.rows_and_labels("teacher_logits", teacher_logits, labels)
     checks.scores("teacher_logits", teacher_logits)
     checks.number("temperature", temperature, low=0, above=True)
-    m = teacher_logits.shape[1]
-    checks.class_indices("labels", labels, m)
     one_hot = torch.nn.functional.one_hot(labels.long(), m).to(teacher_logits)
     return mixed(_softened(teacher_logits, temperature), one_hot, shares(mix, m))
 
@@ -103,8 +95,7 @@ def distill(
             every view is the plain image, so ``"consistent"`` then labels it once, too.
         views: number of copies for ``teacher_view="views"``.
         temperature, mix: see `soft_targets`.
-        config: how to train.
-        loss, checkpoint, progress, on_round: see `rdlite.training.fit`.
+        config, loss, checkpoint, progress, on_round: see `rdlite.training.fit`.
 
     Raises:
         ValueError: an unknown choice, or a teacher with another number of classes or with logits
@@ -120,28 +111,27 @@ def distill(
     teacher.to(device).eval()
     mix = shares(mix, splits.num_classes)
 
-    def labelled(logits: Tensor, split: Split) -> Tensor:
+    def targets_of(logits: Tensor, split: Split) -> Tensor:
         return mixed(_softened(logits, temperature), split.one_hot().to(logits), mix)
 
     def label(view: Tensor) -> Tensor:
         with torch.no_grad():
             return torch.softmax(teacher(view) / temperature, 1)
 
-    heldout_logits = teacher_logits(teacher, splits)
-    of_teacher = heldout_labels == "teacher"
+    heldout_targets = targets_of(teacher_logits(teacher, splits), splits.heldout)
     if teacher_view == "consistent" and (config.shift or config.flip):
         targets = Consistent(label, train.one_hot().to(device), mix)
     else:
         if teacher_view == "views":
             train, config = _drawn_views(train, views, config)
-        targets = labelled(predict(teacher, train), train)
+        targets = targets_of(predict(teacher, train), train)
     return fit(
         student,
         train,
         objective,
         heldout=splits.heldout,
         targets=targets,
-        heldout_targets=labelled(heldout_logits, splits.heldout) if of_teacher else None,
+        heldout_targets=heldout_targets if heldout_labels == "teacher" else None,
         config=config,
         loss=loss,
         checkpoint=checkpoint,
@@ -151,11 +141,7 @@ def distill(
 
 
 def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
-    """What a teacher says of the held-out images: (n, m).
-
-    Raises:
-        ValueError: another number of classes, or a logit that is not finite.
-    """
+    """What a teacher says of the held-out images: (n, m), finite, or ValueError."""
     models.check("teacher", teacher, splits.heldout.images, splits.num_classes)
     logits = predict(teacher, splits.heldout)
     bad = int((~torch.isfinite(logits)).any(1).sum())
@@ -169,14 +155,13 @@ def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
 
 def _drawn_views(train: Split, views: int, config: TrainConfig) -> tuple[Split, TrainConfig]:
     """``views`` augmented copies of ``train`` as one split; the config for as many SGD steps."""
+    epochs, left = divmod(config.epochs, views)
     checks.require(
-        config.epochs % views == 0,
-        f"views must divide the number of epochs, {config.epochs}, got {views}",
+        left == 0, f"views must divide the number of epochs, {config.epochs}, got {views}"
     )
     generator = torch.Generator(train.images.device).manual_seed(config.seed)
     how = {"shift": config.shift, "flip": config.flip, "padding": config.padding}
     copies = [batches.augment(train.images, generator, **how) for _ in range(views)]
     drawn = Split(torch.cat(copies), train.labels.repeat(views), train.class_names)
     rounds = config.rounds or config.epochs
-    epochs = config.epochs // views
     return drawn, replace(config, shift=0, flip=False, epochs=epochs, rounds=rounds)

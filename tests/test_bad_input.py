@@ -519,7 +519,7 @@ BAD_TRAINING = [
     bad("one image to train on", lambda w: train(split=part(TRAIN, 1)),
         "train must have an image of every class, got none of [1, 2]"),
     bad("held-out images of fewer classes", lambda w: train(heldout=without(HELDOUT, 2, 2)),
-        "heldout must have the 3 classes of train, got 2"),
+        "heldout must have the 3 classes of train", "got 2 and"),
     bad("a network of other classes", lambda w: train(net(num_classes=4)),
         "model must give 3 logits, got 4"),
     bad("a network of other channels", lambda w: train(net(in_channels=3)), "model",

@@ -42,17 +42,9 @@ class History:
         for name in VECTORS:
             self._vectors[name].append(vectors[name])
 
-    @property
-    def risks(self) -> Tensor:
-        return self._stacked("risks")
-
-    @property
-    def multipliers(self) -> Tensor:
-        return self._stacked("multipliers")
-
-    @property
-    def class_weights(self) -> Tensor:
-        return self._stacked("class_weights")
+    risks = property(lambda self: self._stacked("risks"))
+    multipliers = property(lambda self: self._stacked("multipliers"))
+    class_weights = property(lambda self: self._stacked("class_weights"))
 
     def _stacked(self, name: str) -> Tensor:
         rounds = self._vectors[name]

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
 from torch import Tensor, nn
 
 from rdlite import models
 from rdlite.data import Split
-from rdlite.guards import checks, files
+from rdlite.guards import checks
 from rdlite.metrics import summary
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import LOSSES, Objective, class_risks
@@ -72,8 +72,15 @@ def fit(
         OSError: the checkpoint cannot be written; the one before is intact.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
+    from tqdm.auto import tqdm  # only needed here
+
     device = models.device_of(model)
-    _check(model, train, objective, heldout, config, loss, checkpoint)
+    hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
+    checks.instance("objective", objective, Objective, hint)
+    checks.instance("config", config, TrainConfig)
+    hint = f"loss must be a function, got {loss!r}; a name belongs into config.loss"
+    checks.require(loss is None or callable(loss), hint)
+    _check(model, train, heldout, config)
     train, heldout = train.to(device), heldout.to(device)
     if heldout_targets is None:
         heldout_targets = heldout.one_hot()
@@ -103,17 +110,18 @@ def fit(
         sgd.load_state_dict(kept["sgd"])
         history.load_state_dict(kept["history"])
         multipliers, snapshots = kept["player"], kept["snapshots"]
-    with keeper.listening():
-        for k in _with_progress_bar(range(len(history) + 1, rounds + 1), history, progress):
+    bar = tqdm(range(len(history) + 1, rounds + 1), unit="round", disable=not progress)
+    with keeper.listening(), bar:
+        for k in bar:
             started = time.perf_counter()
             class_weights = objective.class_weights(multipliers, prior)  # eq. (7)
             until = sgd.steps * k // rounds
             mean_loss = sgd.run_until(until, class_weights, keeper.after_step)  # eq. (8)
             logits = sgd.predict(heldout.images)
-            require_finite(f"a held-out logit after round {k}", [checks.ROOM * logits])
-            risks = class_risks.__wrapped__(logits, heldout_targets)  # eq. (1) or (4)
-            require_finite(f"a held-out risk after round {k}", [risks])
-            risks, scores = risks.double().cpu(), summary(logits, heldout.labels)
+            require_finite("a held-out logit", f"after round {k}", checks.ROOM * logits)
+            risks = class_risks.__wrapped__(logits, heldout_targets).double().cpu()  # (1) or (4)
+            require_finite("a held-out risk", f"after round {k}", risks)
+            scores = summary(logits, heldout.labels)
             row = {
                 "round": k,
                 "epoch": config.epochs * k / rounds,
@@ -129,21 +137,14 @@ def fit(
                 snapshots.append(copy.deepcopy(model.state_dict()))
             if on_round is not None:
                 on_round(row)
+            bar.set_postfix(average=f"{row['average']:.2f}", worst=f"{row['worst']:.2f}")
             keeper.after_round(k, rounds)
     if snapshots:
         history.scorer = models.AveragedScorer.of(model, snapshots)
     return history
 
 
-def _check(
-    model: nn.Module,
-    train: Split,
-    objective: Objective,
-    heldout: Split,
-    config: TrainConfig,
-    loss: Loss | None,
-    checkpoint: Checkpoint | None,
-) -> None:
+def _check(model: nn.Module, train: Split, heldout: Split, config: TrainConfig) -> None:
     """What would else come to light in the middle of the training."""
     for name, split in (("train", train), ("heldout", heldout)):
         checks.instance(name, split, Split, f"; use splits.{name}")
@@ -153,24 +154,11 @@ def _check(
             f"{name} must have an image of every class, got none of {missing}; "
             "raise head or heldout, or leave the class out",
         )
-    hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
-    checks.instance("objective", objective, Objective, hint)
-    checks.instance("config", config, TrainConfig)
+    own, asked = ((s.num_classes, tuple(s.images.shape[1:])) for s in (heldout, train))
     checks.require(
-        loss is None or callable(loss),
-        f"loss must be a function, got {loss!r}; a name belongs into config.loss",
-    )
-    if checkpoint is not None:
-        checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
-        files.folder(checkpoint.path.parent, "checkpoint's folder")
-    checks.require(
-        heldout.num_classes == train.num_classes,
-        f"heldout must have the {train.num_classes} classes of train, got {heldout.num_classes}",
-    )
-    shapes = [tuple(split.images.shape[1:]) for split in (train, heldout)]
-    checks.require(
-        shapes[0] == shapes[1],
-        f"heldout must have images of the shape of train's, {shapes[0]}, got {shapes[1]}",
+        own == asked,
+        f"heldout must have the {asked[0]} classes of train and its images' shape {asked[1]}, "
+        f"got {own[0]} and {own[1]}",
     )
     normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     checks.require(
@@ -178,14 +166,3 @@ def _check(
         "batch_size must be at least 2 for a network with batch norm, got 1",
     )
     models.check("model", model, train.images, train.num_classes)
-
-
-def _with_progress_bar(rounds: range, history: History, shown: bool) -> Iterator[int]:
-    """The round numbers; the bar shows the last round's held-out average and worst class."""
-    from tqdm.auto import tqdm
-
-    with tqdm(rounds, unit="round", disable=not shown) as bar:
-        for k in bar:
-            yield k
-            last = history.rows[-1]
-            bar.set_postfix(average=f"{last['average']:.2f}", worst=f"{last['worst']:.2f}")

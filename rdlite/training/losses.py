@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rdlite import multipliers
 from rdlite.guards import checks
+from rdlite.guards.door import checked
 from rdlite.training import devices
 
 TEACHER_SHARE = 0.25  # of P where a loss needs the teacher and the label apart
@@ -75,7 +76,7 @@ def _one_process(method: str, reason: str) -> None:
     checks.require(processes == 1, f"{method} trains in one process, got {processes}: {reason}")
 
 
-@checks.door(margins=checks.finite)
+@checked(margins=checks.finite)
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
 
