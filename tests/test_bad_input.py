@@ -40,7 +40,7 @@ from rdlite.objectives import (
     reweighted_loss,
 )
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
-from rdlite.studies import claims, comparison, cost, demo, grid, report, results
+from rdlite.studies import claims, comparison, cost, demo, report, results, table
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec, recipe
 from rdlite.studies.store import Store
@@ -785,9 +785,9 @@ BAD_RESULTS = [
         "a key of spec", "'a'"),
     bad("a table to be written that has no runs",
         lambda w: results.write(w.folder, w.spec(), pd.DataFrame({"a": [1]})), "table",
-        "rdlite.studies.grid.frame"),
+        "rdlite.studies.table.frame"),
     bad("a table to be written to a file",
-        lambda w: results.write(file_in(w.folder), w.spec(), grid.frame([], None)), "folder",
+        lambda w: results.write(file_in(w.folder), w.spec(), table.frame([], None)), "folder",
         "a file", error=OSError),
     bad("a report of a folder's name", lambda w: report.write("tradeoff", w.folder), "results",
         "Results", "'tradeoff'", "rdlite.studies.results.read"),

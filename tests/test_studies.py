@@ -15,11 +15,11 @@ from rdlite.distillation import predict
 from rdlite.metrics import summary
 from rdlite.objectives import Objective, class_risks
 from rdlite.studies import GridSpec, recipe, results, run_grid
-from rdlite.studies.grid import COLUMNS, frame
-from rdlite.studies.results import CELL, cell_statistics
+from rdlite.studies.results import cell_statistics
 from rdlite.studies.run import Run
 from rdlite.studies.spec import KEYS
 from rdlite.studies.store import Store, processor
+from rdlite.studies.table import CELL, MEASURED, frame, measure, settings
 
 TINY = GridSpec(
     imbalance=10,
@@ -50,12 +50,12 @@ def test_runs_are_every_teacher_with_every_student_of_every_seed():
     both = TINY.but(heldout_labels=["teacher", "one-hot"])
     runs = both.runs()
     assert len(runs) == len(set(runs)) == 2 * (2 + 2 * 2)
-    assert all(run.settings["heldout_labels"] == "one-hot" for run in runs if not run.teacher)
+    assert all(settings(run)["heldout_labels"] == "one-hot" for run in runs if not run.teacher)
     assert len(GridSpec().runs()) == 3 * 4 * 3
 
 
 def test_the_table_has_a_row_a_trained_student(table):
-    assert list(table) == [*CELL, *COLUMNS] and len(table) == 2 * 2 * 2
+    assert list(table) == [*CELL, *MEASURED] and len(table) == 2 * 2 * 2
     assert table.average.between(0, 1).all() and (table.worst <= table.average).all()
     for row in table.itertuples():
         assert row.worst == min(row.per_class)
@@ -73,12 +73,16 @@ def test_processes_and_their_order_do_not_change_a_bit(table):
 def test_a_run_of_every_kind_has_its_own_key():
     both = TINY.but(heldout_labels=["teacher", "one-hot"])
     assert len({run.key for run in both.runs()}) == len(both.runs())
-    first = TINY.runs()[0]
-    changed = [
-        dataclasses.replace(first, **change)
-        for change in ({"seed": 9}, {"network": "cnn-5"}, {"imbalance": 11}, {"mix": 0.4})
-    ]
-    assert len({run.key for run in [first, *changed]}) == 5
+    first = TINY.cell(teacher="robust")
+    changes = (
+        {"seed": 9},
+        {"network": "cnn-5"},
+        {"imbalance": 11},
+        {"mix": 0.4},
+        {"teacher": None},
+    )
+    changed = [dataclasses.replace(first, **change) for change in changes]
+    assert len({run.key for run in [first, *changed]}) == 6
 
 
 def test_alpha_0_is_balanced_alpha_1_is_robust_and_each_is_trained_once():
@@ -156,7 +160,7 @@ def test_held_out_numbers_are_those_of_what_predicts(tmp_path):
     """A post-hoc method is judged, and chosen, with its shift."""
     run = TINY.cell(method="post-hoc-logit-adjusted")
     scorer, history = run.train()
-    result = run.measure(scorer, history)
+    result = measure(run, scorer, history)
     splits = run.splits()
     shifted = predict(history.scorer, splits.heldout)
     plain = predict(history.scorer.model, splits.heldout)
@@ -270,6 +274,7 @@ def test_what_does_not_matter_for_a_run_makes_no_other_run():
     taught = alone.but(teacher="standard")
     assert len(taught.but(smoothing=[0.0, 0.1], views=[4, 8]).runs()) == 1
     assert len(taught.but(method="ada-alpha", student=["standard", "robust"]).runs()) == 1
+    assert Run(network="cnn-4", temperature=3.0, mix=0.5) == Run(network="cnn-4")
 
 
 def test_an_empty_file_is_the_default_grid(tmp_path):
@@ -323,7 +328,7 @@ def test_smoothed_labels_are_mixed_with_the_uniform_distribution():
     run = dataclasses.replace(TINY.cell(), smoothing=0.5)
     assert run.targets(run.splits().train)[0, :2].tolist() == pytest.approx([0.55, 0.05])
     net, history = run.train()
-    result = run.measure(net, history)
+    result = measure(run, net, history)
     by_hand = -0.55 * math.log(0.55) - 9 * 0.05 * math.log(0.05)
     assert result["label_entropy"] == pytest.approx(by_hand) and by_hand > 1.6
     assert result["heldout_label_entropy"] == 0, "the player sees the labels as they are"
@@ -350,7 +355,7 @@ def test_the_fit_of_the_training_images_and_the_softness_of_the_labels_are_measu
     run = TINY.cell(teacher="robust", student="robust", temperature=2.0)
     teacher, _ = run.teacher.train()
     net, history = run.train(teacher)
-    result = run.measure(net, history, teacher)
+    result = measure(run, net, history, teacher)
     splits = run.splits()
     right = predict(net, splits.train).argmax(1) == splits.train.labels
     assert result["train_accuracy"] == pytest.approx(float(right.float().mean()))
@@ -359,8 +364,8 @@ def test_the_fit_of_the_training_images_and_the_softness_of_the_labels_are_measu
         entropy = -(p * p.clamp_min(1e-30).log()).sum(1).mean()
         assert result[f"{name}_entropy"] == pytest.approx(float(entropy), abs=1e-5)
     one_hot = dataclasses.replace(run, heldout_labels="one-hot")
-    assert one_hot.measure(net, history, teacher)["heldout_label_entropy"] == 0
-    assert run.measure(net, history)["label_entropy"] is None, "unknown without the teacher"
+    assert measure(one_hot, net, history, teacher)["heldout_label_entropy"] == 0
+    assert measure(run, net, history)["label_entropy"] is None, "unknown without the teacher"
     assert result["selection_average"] is result["selection_worst"] is None
 
 
@@ -375,7 +380,7 @@ def test_a_selection_split_is_measured_where_there_is_one(monkeypatch):
     )
     monkeypatch.setattr(Run, "splits", lambda *_: with_selection)
     scores = summary(predict(net, chosen), chosen.labels)
-    result = run.measure(net, history)
+    result = measure(run, net, history)
     assert result["selection_average"] == scores["average"]
     assert result["selection_worst"] == scores["worst"]
 

@@ -11,6 +11,7 @@ import torch
 from rdlite import plots
 from rdlite.panels import TradeoffPanel
 from rdlite.studies import GridSpec, figures, results, run_grid
+from rdlite.studies.table import measure
 
 pytestmark = pytest.mark.slow  # trains a small study
 
@@ -107,7 +108,7 @@ def test_train_this_one_now_trains_the_cell_with_a_new_seed(panel):
     torch.manual_seed(0)  # nothing depends on it
     teacher, _ = run.teacher.train()
     net, history = run.train(teacher)
-    expected = run.measure(net, history, teacher)
+    expected = measure(run, net, history, teacher)
     assert panel.trained[run] == expected
     assert f"trained now: average {expected['average']:.3f}" in panel.numbers.value
     assert seen == sorted(seen) and seen[-1] == pytest.approx(1) and len(seen) == 8

@@ -21,6 +21,7 @@ from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_COLOURS, TEACHER_WORDS
 from rdlite.studies import results
 from rdlite.studies.run import Run
 from rdlite.studies.spec import NO_TEACHER
+from rdlite.studies.table import measure
 
 TEACHER_STYLES = {"none": ":", "standard": "-", "balanced": "--", "robust": "-."}
 
@@ -163,7 +164,7 @@ class TradeoffPanel(Panel):
                 self._networks[run.teacher], _ = run.teacher.train(on_round=on_round)
             teacher = self._networks.get(run.teacher)
             net, history = run.train(teacher, on_round=on_round)
-            self.trained[run] = run.measure(net, history, teacher)
+            self.trained[run] = measure(run, net, history, teacher)
             self.forget()
             self.refresh()
         except (Exception, KeyboardInterrupt) as error:

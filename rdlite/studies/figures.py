@@ -77,7 +77,7 @@ def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Average and worst-class accuracy over alpha, with one standard error over seeds.
 
     Args:
-        table: rows of `rdlite.studies.grid.frame` of one teacher, a few alphas; the standard
+        table: rows of `rdlite.studies.table.frame` of one teacher, a few alphas; the standard
             students are left out, because their anchor is another.
         ax: where to draw; by default a new figure.
     """
@@ -99,7 +99,7 @@ def frontiers(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axe
     error of the worst class over seeds.
 
     Args:
-        tables: name -> rows of `rdlite.studies.grid.frame`, as in `against_alpha`.
+        tables: name -> rows of `rdlite.studies.table.frame`, as in `against_alpha`.
         ax: where to draw; by default a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.8, 5.0), layout="constrained")[1]

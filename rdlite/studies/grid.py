@@ -16,45 +16,22 @@ import pandas as pd
 import torch
 
 from rdlite.guards import checks, files
-from rdlite.studies.results import CELL, SETTINGS
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec
 from rdlite.studies.store import Store
+from rdlite.studies.table import frame
 from rdlite.training import devices
 from rdlite.training.checkpoints import Checkpoint
 
 PROCESSES_ON_A_GPU = 4  # they share it
 BAR_FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed} gone, about {remaining} left"
-COLUMNS = [
-    "seed",
-    "average",
-    "worst",
-    "worst_class",
-    "seconds",
-    "heldout_average",
-    "heldout_worst",
-    "selection_average",
-    "selection_worst",
-    "train_accuracy",
-    "label_entropy",
-    "heldout_label_entropy",
-    "robust_loss",
-    "calibration",
-    "teacher_worst",
-    "teacher_calibration",
-    "teacher_train_accuracy",
-    "per_class",
-    "multipliers",
-    "processor",
-]
-OF_TEACHER = ("worst", "calibration", "train_accuracy")
 
 
 class Diverged(FloatingPointError):
     """Runs of a grid diverged; the others are finished.
 
     Attributes:
-        table: of the finished ones, see `frame`.
+        table: of the finished ones, see `rdlite.studies.table.frame`.
     """
 
     def __init__(self, troubles: Iterable[str], table: pd.DataFrame, students: int) -> None:
@@ -87,8 +64,8 @@ def run_grid(
         progress: show a bar with the time left.
 
     Returns:
-        The table of `frame`. Ctrl-C ends the grid early: the rows are then those that are
-        finished.
+        The table of `rdlite.studies.table.frame`. Ctrl-C ends the grid early: the rows are then
+        those that are finished.
 
     Raises:
         Diverged: at the end, if training diverged; the message says which runs and where, and
@@ -167,7 +144,7 @@ def train(
         progress: print what is trained, with a bar.
 
     Returns:
-        The table of `frame`.
+        The table of `rdlite.studies.table.frame`.
 
     Raises:
         ValueError: a run was stopped and ``resume`` is not given, or it was another run.
@@ -233,32 +210,3 @@ def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, boo
         return run, True, str(error)
     finally:
         torch.set_num_threads(threads)
-
-
-def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
-    """One row a finished run, in the order of ``runs``.
-
-    First come the columns that say what was trained, see `rdlite.studies.run.Run.settings`: those
-    of `CELL` and those that differ between ``runs``. The others:
-
-    - seed (of the splits), seconds, processor (see `rdlite.studies.store.processor`)
-    - average, worst, worst_class (its name), per_class (a list of m): accuracies on the test set
-    - heldout_average, heldout_worst, selection_average, selection_worst: on those images
-    - train_accuracy: on the training images, as they are
-    - label_entropy, heldout_label_entropy: mean entropy (nats) of the targets P of the training
-      images, and of the labels of eq. (6); empty for a baseline that makes its own from a teacher
-    - robust_loss (largest class risk, nats), calibration (mean over classes of `class_calibration`,
-      held-out images), multipliers (a list of m, of the last round)
-    - teacher_worst, teacher_calibration, teacher_train_accuracy
-    """
-    rows, runs = [], list(runs)
-    values: dict[str, set] = {}
-    for run in runs:
-        for name, value in run.settings.items():
-            values.setdefault(name, set()).add(value)
-        if (result := store.result(run)) is not None:
-            of_teacher = (store.result(run.teacher) or {}) if run.teacher else {}
-            teacher = {f"teacher_{name}": of_teacher.get(name) for name in OF_TEACHER}
-            rows.append(run.settings | teacher | result)
-    varied = [name for name in SETTINGS if name not in CELL and len(values.get(name, ())) > 1]
-    return pd.DataFrame(rows, columns=[*CELL, *varied, *COLUMNS])

@@ -13,24 +13,11 @@ import torch
 
 import rdlite
 from rdlite.guards import checks, files
-from rdlite.studies.run import NO_TEACHER, TASK
-from rdlite.studies.spec import HOW, KEYS, GridSpec
+from rdlite.studies.run import TASK
+from rdlite.studies.spec import GridSpec
+from rdlite.studies.table import NO_TEACHER, SETTINGS
 
 SHIPPED = Path(__file__).parents[2] / "data" / "results"
-CELL = [  # what was trained, but for the seed: columns of every table
-    *TASK,
-    "method",
-    "teacher_network",
-    "student_network",
-    "teacher",
-    "student",
-    "alpha",
-    *HOW,
-    "learning_rate",
-    "epochs",
-    "teacher_epochs",
-]
-SETTINGS = [*CELL, *(name for name in KEYS if name not in CELL and name != "seed")]  # where varied
 TEXT = ["teacher", "student"]  # "none" is a teacher, "0.5" a student
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
 
@@ -41,7 +28,7 @@ class Results:
 
     Attributes:
         spec: what was asked.
-        table: see `rdlite.studies.grid.frame`.
+        table: see `rdlite.studies.table.frame`.
         class_names: m names, of the first task.
         task_counts: for each task m training images (the counts do not depend on the seed).
         task_names: for each task m names; empty where all have the same classes.
@@ -98,7 +85,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     Args:
         folder: where to, made if it is not there.
         spec_file: the TOML file of the study; it is copied.
-        table: see `rdlite.studies.grid.frame`.
+        table: see `rdlite.studies.table.frame`.
 
     Raises:
         ValueError: a table of something else.
@@ -106,7 +93,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     """
     checks.require(
         {*VECTORS, "seconds"} <= set(table.columns),
-        f"table must be one of rdlite.studies.grid.frame, got the columns {list(table.columns)}",
+        f"table must be one of rdlite.studies.table.frame, got the columns {list(table.columns)}",
     )
     folder = files.folder(folder)
     text = Path(spec_file).expanduser().read_text(encoding="utf-8-sig")

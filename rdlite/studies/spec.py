@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
 from rdlite import baselines, models
 from rdlite.guards import checks
-from rdlite.objectives import NAMED, STANDARD, Objective
-from rdlite.studies.run import NO_TEACHER, TASK, TEACHING, Run, methods
-from rdlite.training.config import TrainConfig
+from rdlite.objectives import NAMED, Objective
+from rdlite.studies.run import TASK, Run, methods
+from rdlite.studies.table import CONFIG, HOW, NO_TEACHER
+from rdlite.training import TrainConfig
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
-CONFIG = tuple(one.name for one in fields(TrainConfig) if one.name != "seed")
-HOW = (*TEACHING, "smoothing", "add_heldout")
 PLAIN = Run(network="linear")  # whose values are the defaults
 DEFAULTS = {  # in the order in which a grid goes through them, the last one first
-    **{name: getattr(PLAIN, name) for name in TASK},
+    **dict(zip(TASK, PLAIN.task, strict=True)),
     "seed": [0, 1, 2],
     "teacher_network": "cnn-16",
     "student_network": "cnn-6",
     "teacher": [NO_TEACHER, *NAMED],
     **{name: getattr(PLAIN, name) for name in HOW if name != "heldout_labels"},
     **{name: getattr(PLAIN.config, name) for name in CONFIG},
-    "method": "fit",
-    "heldout_labels": "teacher",
+    "method": PLAIN.method,
+    "heldout_labels": PLAIN.heldout_labels,
     "student": [*NAMED],
 }
 KEYS = (*DEFAULTS, *(f"teacher_{name}" for name in CONFIG))
+Axes = dict[tuple[str, ...], tuple[tuple, ...]]  # keys that go together -> rows of their values
 
 
 @dataclass(frozen=True, init=False)
@@ -42,7 +43,7 @@ class GridSpec:
     >>> len(spec.runs())
     6
 
-    Keys are the columns of the table, `rdlite.studies.grid.frame`, and each takes a value or a
+    Keys are the columns of the table, `rdlite.studies.table.frame`, and each takes a value or a
     list: those of `Run` and of `TrainConfig`, of which those of the teacher's training begin with
     ``teacher_`` (``teacher_epochs``; where it is not said, the student's). Besides, ``network`` is
     ``teacher_network`` and ``student_network``, and ``teacher`` and ``student`` are objectives:
@@ -52,9 +53,8 @@ class GridSpec:
 
     Values that go together have one key: ``"head, heldout" = [[1000, 200], [2500, 500]]``.
 
-    A value that does not matter for a run (a temperature without a teacher, the objective of a
-    baseline) is left out of it, and each run is trained once. A baseline is combined with the
-    teachers, or with ``"none"``, that it knows.
+    Each run is trained once, and a value that does not matter for it makes no other run. A baseline
+    is combined with the teachers, or with ``"none"``, that it knows; smoothing with ``"none"``.
 
     Args:
         grid: tables of keys that replace those beside it, one after another; the grid is their
@@ -66,32 +66,34 @@ class GridSpec:
         ValueError: an unknown key, an empty list, a value that a run refuses.
     """
 
-    shared: dict[str, tuple]
-    grid: tuple[dict[str, tuple], ...]
+    shared: Axes
+    grid: tuple[Axes, ...]
     device: str | None
     _runs: tuple[Run, ...] = field(repr=False, compare=False)
 
     def __init__(
         self, /, *, grid: Sequence[Mapping] = (), device: str | None = None, **keys: object
     ) -> None:
+        self._set(_over(_axes(DEFAULTS), _axes(keys)), grid, device)
+
+    def _set(self, shared: Axes, grid: Sequence[Mapping], device: str | None) -> GridSpec:
         checks.require(
             isinstance(grid, (list, tuple)) and all(isinstance(one, Mapping) for one in grid),
             f"grid must be tables of keys, [[grid]], got {grid!r}",
         )
-        shared, tables = _over(_axes(DEFAULTS), _axes(keys)), []
-        found: dict[tuple, list[Run]] = {}
+        tables: list[Axes] = []
+        by_task: dict[tuple, list[Run]] = {}
         for number, table in enumerate(grid or [{}], 1):
             try:
                 tables.append(_axes(table))
-                made = _runs(_over(shared, tables[-1]))
+                for run in _runs(_over(shared, tables[-1])):
+                    by_task.setdefault(run.task, []).append(run)
             except ValueError as error:
                 raise ValueError(f"table {number} of grid: {error}" if grid else error) from None
-            for run in made:
-                found.setdefault(run.task, []).append(run)
-        grid = tuple(tables) if grid else ()
-        by_seed = [sorted(runs, key=lambda run: run.seed) for runs in found.values()]
-        runs = tuple(dict.fromkeys(run for task in by_seed for run in task))
-        self.__dict__.update(shared=shared, grid=grid, device=device, _runs=runs)
+        made = [run for runs in by_task.values() for run in sorted(runs, key=lambda run: run.seed)]
+        self.__dict__.update(shared=shared, grid=tuple(tables), device=device)
+        self.__dict__.update(_runs=tuple(dict.fromkeys(made)))
+        return self
 
     @classmethod
     def from_file(cls, path: str | Path) -> GridSpec:
@@ -102,8 +104,7 @@ class GridSpec:
             OSError: no such file.
         """
         try:
-            text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-            return cls(**tomllib.loads(text))
+            return cls(**tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise OSError(
                 f"path must be a TOML file, got {str(path)!r} ({error.strerror})"
@@ -117,18 +118,17 @@ class GridSpec:
 
     def but(self, **changes: object) -> GridSpec:
         """This grid with other shared values, another ``grid`` or ``device``."""
-        kept = {"grid": self.grid, "device": self.device}
-        kept |= {name: changes.pop(name) for name in kept if name in changes}
-        return GridSpec(**_over(self.shared, _axes(changes)), **kept)
+        grid, device = changes.pop("grid", self.grid), changes.pop("device", self.device)
+        return copy.copy(self)._set(_over(self.shared, _axes(changes)), grid, device)
 
     def by_task(self) -> list[GridSpec]:
         """The same grid as one of a single task each, see `rdlite.studies.run.TASK`."""
-        tables = [_over(self.shared, table) for table in self.grid or [{}]]
-        tasks = [dict(zip(TASK, task, strict=True)) for task in {run.task: 0 for run in self._runs}]
         parts = []
-        for task in tasks:
-            own = [narrowed for table in tables if (narrowed := _narrowed(table, task))]
-            parts.append(GridSpec(grid=own, device=self.device, **{**self.first, **task}))
+        for task in dict.fromkeys(run.task for run in self._runs):
+            wanted = dict(zip(TASK, task, strict=True))
+            tables = [_narrowed(_over(self.shared, table), wanted) for table in self.grid or [{}]]
+            own = [table for table in tables if all(table.values())]
+            parts.append(copy.copy(self)._set(_axes(self.first | wanted), own, self.device))
         return parts
 
     @property
@@ -142,117 +142,97 @@ class GridSpec:
         >>> GridSpec().cell(teacher="standard", student="robust", seed=10).label
         'seed 10: cnn-6 for robust, taught by cnn-16 for standard, held-out labels teacher'
         """
-        (run,) = GridSpec(**{**self.first, **keys}).runs()
+        (run,) = GridSpec(**(self.first | keys)).runs()
         return run
 
 
-def _axes(keys: Mapping) -> dict[str, tuple]:
-    """Each key with a tuple of its values."""
-    axes: dict[str, tuple] = {}
+def _axes(keys: Mapping) -> Axes:
+    """The values of each key as rows; what is in this form stays."""
+    axes: Axes = {}
     for key, value in keys.items():
-        names = _names(key)
+        if isinstance(key, tuple):
+            axes[key] = value
+            continue
+        names = tuple(name.strip() for name in key.split(","))
         for name in names:
             checks.choice("a key of spec", name, KEYS)
-        values = tuple(value) if isinstance(value, (list, tuple, range)) else (value,)
-        checks.require(values, f"{key} must be a value or a list that is not empty, got {value!r}")
-        if len(names) > 1:
-            checks.require(
-                all(isinstance(one, (list, tuple)) and len(one) == len(names) for one in values),
-                f"{key} must be a list of lists of {len(names)} values, got {value!r}",
-            )
-            values = tuple(map(tuple, values))
-        axes[", ".join(names)] = values
-    twice = [name for name in KEYS if sum(name in _names(key) for key in axes) > 1]
-    checks.require(not twice, f"a key must be given once, got {', '.join(twice)} twice")
+            twice = any(name in other for other in axes) or names.count(name) > 1
+            checks.require(not twice, f"a key must be given once, got {name} twice")
+        rows = tuple(value) if isinstance(value, (list, tuple, range)) else (value,)
+        checks.require(rows, f"{key} must be a value or a list that is not empty, got {value!r}")
+        if len(names) == 1:
+            rows = tuple((one,) for one in rows)
+        checks.require(
+            all(isinstance(row, (list, tuple)) and len(row) == len(names) for row in rows),
+            f"{key} must be a list of lists of {len(names)} values, got {value!r}",
+        )
+        axes[names] = tuple(map(tuple, rows))
     return axes
 
 
-def _names(key: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in key.split(","))
-
-
-def _over(base: Mapping, changes: Mapping) -> dict[str, tuple]:
+def _over(base: Axes, changes: Axes) -> Axes:
     """``base`` with the axes of ``changes`` in the place of those that they name."""
-    given = {name for key in changes for name in _names(key)}
-    for key in base:
-        own = set(_names(key))
+    given = {name for names in changes for name in names}
+    for names in base:
         checks.require(
-            not own & given or own <= given,
-            f"{key} go together, so that all must be replaced, got {', '.join(own & given)}",
+            given.isdisjoint(names) or given.issuperset(names),
+            f"{', '.join(names)} go together, so all of them must be replaced",
         )
-    merged = {key: base[key] for key in base if not given & set(_names(key))} | changes
-    return dict(sorted(merged.items(), key=lambda axis: KEYS.index(_names(axis[0])[0])))
+    merged = {names: rows for names, rows in base.items() if given.isdisjoint(names)} | changes
+    return {names: merged[names] for names in sorted(merged, key=lambda one: KEYS.index(one[0]))}
 
 
-def _combinations(axes: Mapping) -> Iterator[dict]:
+def _narrowed(axes: Axes, wanted: Mapping) -> Axes:
+    """``axes`` without the rows that hold another value than the wanted one."""
+
+    def fits(names: tuple, row: tuple) -> bool:
+        return all(wanted.get(name, one) == one for name, one in zip(names, row, strict=True))
+
+    return {names: tuple(r for r in rows if fits(names, r)) for names, rows in axes.items()}
+
+
+def _combinations(axes: Axes) -> Iterator[dict]:
     """One value a key, for every combination."""
-    for values in product(*axes.values()):
-        keys: dict = {}
-        for key, value in zip(axes, values, strict=True):
-            names = _names(key)
-            keys |= dict(zip(names, value, strict=True)) if len(names) > 1 else {key: value}
-        yield keys
+    names = [name for together in axes for name in together]
+    for rows in product(*axes.values()):
+        yield dict(zip(names, (value for row in rows for value in row), strict=True))
 
 
-def _narrowed(axes: Mapping, wanted: Mapping) -> dict | None:
-    """``axes`` without the values that are not the wanted ones; None if none are left."""
-    kept = {}
-    for key, values in axes.items():
-        names = _names(key)
-        rows = values if len(names) > 1 else [(value,) for value in values]
-        kept[key] = tuple(
-            value
-            for value, row in zip(values, rows, strict=True)
-            if all(wanted.get(name, one) == one for name, one in zip(names, row, strict=True))
-        )
-    return kept if all(kept.values()) else None
-
-
-def _runs(axes: Mapping) -> list[Run]:
+def _runs(axes: Axes) -> list[Run]:
     made = [run for keys in _combinations(axes) if (run := _run(keys))]
-    checks.require(made, f"method must be one that the teacher knows, got {axes['method']!r}")
+    checks.require(made, "method must be one that the teacher knows, got no such pair")
     return made
 
 
 def _run(keys: Mapping) -> Run | None:
     """The run of one value a key; None where method and teacher do not go together."""
-    method, fit, taught = keys["method"], keys["method"] == "fit", keys["teacher"] != NO_TEACHER
+    method, taught = keys["method"], keys["teacher"] != NO_TEACHER
+    student = _learner("student", "", STUDENT_SEED, keys)
     checks.choice("method", method, ["fit", *baselines.NAMES])
-    values = {name: keys[name] for name in (*TASK, "seed", *TEACHING)}
-    Run(**values, network="linear", smoothing=keys["smoothing"])  # also what does not matter below
-    student = _learner("student", keys, STUDENT_SEED)
-    if not fit and method not in methods(taught):
+    if method != "fit" and method not in methods(taught):
         return None
-    matter = {"add_heldout"} | (set(TEACHING) if taught else {"smoothing"} if fit else set())
-    matter -= set() if fit else {"heldout_labels"}
-    matter -= set() if keys["teacher_view"] == "views" else {"views"}
-    return replace(
-        student,
-        method=method,
-        objective=student.objective if fit else STANDARD,
-        teacher=_learner("teacher", keys, 0, "teacher_") if taught else None,
-        **{name: keys[name] for name in matter},
-    )
+    teacher = _learner("teacher", "teacher_", 0, keys) if taught else None
+    how = {name: keys[name] for name in HOW}
+    if taught or method != "fit":
+        how["smoothing"] = 0.0
+    return replace(student, method=method, teacher=teacher, **how)
 
 
-def _learner(role: str, keys: Mapping, seed: int, prefix: str = "") -> Run:
-    """A run on labels, of the network and the objective of ``role``."""
-    values = {name: keys[name] for name in (*TASK, "seed")}
+def _learner(role: str, prefix: str, seed: int, keys: Mapping) -> Run:
+    """The network of one role, trained on labels."""
+    network = keys[f"{role}_network"]
+    models.check_name(f"{role}_network", network)
+    checks.integer("seed", keys["seed"], low=0)
     how = {name: keys.get(prefix + name, keys[name]) for name in CONFIG}
-    models.check_name(f"{role}_network", keys[f"{role}_network"])
     try:
-        checks.require(
-            how["scorer"] == "last",
-            f"scorer must be 'last': in a grid a network is one, got {how['scorer']!r}",
-        )
-        return Run(
-            **values,
-            network=keys[f"{role}_network"],
-            objective=Objective.named(keys[role]),
-            config=TrainConfig(**how, seed=keys["seed"] + seed),
-        )
+        objective = Objective.named(keys[role])
+        config = TrainConfig(**how, seed=keys["seed"] + seed)
+        one = config.scorer == "last"
+        checks.require(one, f"scorer must be 'last' in a grid, got {config.scorer!r}")
     except ValueError as error:
         raise ValueError(f"{role}'s {error}") from None
+    task = {name: keys[name] for name in (*TASK, "seed")}
+    return Run(**task, network=network, objective=objective, config=config)
 
 
 def recipe(name: str | Path) -> Path:

@@ -19,6 +19,7 @@ from torch import nn
 import rdlite
 from rdlite.guards import files
 from rdlite.studies.run import Run, plain
+from rdlite.studies.table import measure
 from rdlite.training import devices
 from rdlite.training.checkpoints import Checkpoint
 
@@ -40,7 +41,7 @@ class Store:
         self.folder, self.device = files.folder(folder, "store"), device
 
     def result(self, run: Run) -> dict | None:
-        """What `Run.measure` said, seconds and `processor`; None if it is not finished.
+        """What `measure` said, seconds and `processor`; None if it is not finished.
 
         Raises:
             ValueError: the card is damaged.
@@ -123,7 +124,7 @@ class Store:
         except FloatingPointError as error:
             raise FloatingPointError(f"{run.label}: {error}") from None
         if devices.rank() == 0:
-            result = run.measure(net, history, teacher)
+            result = measure(run, net, history, teacher)
             result |= {"seconds": time.perf_counter() - started}
             result |= {"processor": processor(self.device)}
             if weights:

@@ -13,9 +13,9 @@ import torch
 from timing import medians, over
 
 from rdlite.studies import run_grid
-from rdlite.studies.grid import frame
 from rdlite.studies.spec import GridSpec, recipe
 from rdlite.studies.store import Store
+from rdlite.studies.table import frame
 
 SPEC = GridSpec.from_file(recipe("demo"))
 QUICK = SPEC.but(head=60, heldout=10, seed=0, teacher="standard", epochs=1)

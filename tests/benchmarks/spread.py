@@ -19,6 +19,7 @@ from torch import nn
 
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec, recipe
+from rdlite.studies.table import measure as measured
 
 SPEC = GridSpec.from_file(recipe("demo")).but(teacher="standard", student=["standard", "robust"])
 
@@ -35,7 +36,7 @@ def trained(run: Run, threads: int) -> dict:
     torch.set_num_threads(threads)
     teacher = network(run.teacher, threads)
     net, history = run.train(teacher)
-    result = run.measure(net, history, teacher)
+    result = measured(run, net, history, teacher)
     return {**result, "losses": [row["loss"] for row in history.rows]}
 
 
