@@ -6,7 +6,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +81,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     study.add_argument("--out", type=Path, help="folder for the table; by default the store")
     study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
     for one in (demo, train, study):
-        one.add_argument("--device", default="auto", help="cpu, cuda; auto: a GPU if there is one")
+        one.add_argument(
+            "--device",
+            default="auto",
+            help="cpu, cuda; auto: the file's, else a GPU",
+        )
     for one in (train, study):
         one.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
     report = command(_report, "a study's tables as a page: methods, frontiers, which claims hold")
@@ -105,8 +108,9 @@ def _train(options: argparse.Namespace) -> int:
     from rdlite.training import devices
 
     file = recipe(options.recipe)
-    with devices.group(_device(options.device)) as device:
-        spec = replace(GridSpec.from_file(file), device=device)
+    spec = GridSpec.from_file(file)
+    with devices.group(_device(options.device, spec)) as device:
+        spec = spec.but(device=device)
         store = options.store or Path("out") / file.stem
         if options.dry_run or devices.rank() == 0:
             _print_cost(spec, store, side_by_side=1, labels=options.dry_run)
@@ -127,11 +131,14 @@ def _study(options: argparse.Namespace) -> int:
     from rdlite.studies.spec import GridSpec, recipe
 
     file = recipe(options.spec)
-    spec = replace(GridSpec.from_file(file), device=_device(options.device))
+    spec = GridSpec.from_file(file)
+    spec = spec.but(device=_device(options.device, spec))
+    if not options.dry_run:
+        out = files.folder(options.out or options.store, "--out or --store")
+    at_once = processes(spec.device)
+    _print_cost(spec, options.store, side_by_side=at_once, labels=options.dry_run)
     if options.dry_run:
-        _print_cost(spec, options.store, side_by_side=processes(spec.device), labels=True)
         return 0
-    out = files.folder(options.out or options.store, "--out or --store")
     try:
         table, trouble = run_grid(spec, executor=options.dask, store=options.store), None
     except Diverged as error:
@@ -151,14 +158,15 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
     import torch
 
     from rdlite.studies import cost
+    from rdlite.studies.grid import networks
     from rdlite.studies.store import Store
     from rdlite.training import devices
 
-    runs = spec.runs()
+    teachers, runs = networks(spec)
     for run in runs if labels else []:
         print(run.label)
-    teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
     print(f"{len(runs)} students of {len(teachers)} teachers", end="")
+    store = store.expanduser()
     kept = Store(store, spec.device) if store.exists() else None
     waiting = [run for run in teachers + runs if kept is None or not kept.done(run)]
     print(f"; {len(teachers + runs) - len(waiting)} of these networks are in the store")
@@ -174,26 +182,29 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
 def _demo(options: argparse.Namespace) -> int:
     from rdlite.guards import checks
     from rdlite.studies import demo
-    from rdlite.studies.spec import GridSpec
+    from rdlite.studies.spec import GridSpec, recipe
 
     checks.integer("--seeds", options.seeds, low=1)
-    spec = GridSpec(
-        imbalance=options.imbalance,
-        seeds=tuple(range(options.seeds)),
-        device=_device(options.device),
-    )
+    spec = GridSpec.from_file(recipe("demo"))
+    spec = spec.but(imbalance=options.imbalance, seed=range(options.seeds))
+    spec = spec.but(device=_device(options.device, spec))
     if options.quick:
-        spec = replace(spec, seeds=(0,), config=replace(spec.config, epochs=5))
+        spec = spec.but(seed=0, epochs=5)
     table = demo.train_and_write(spec, options.out)
     return 0 if len(table) == len(spec.runs()) else 130
 
 
-def _device(name: str) -> str:
-    """``name``, with ``auto`` resolved; a device that is not there is a ValueError."""
+def _device(name: str, spec: GridSpec) -> str:
+    """``name``; ``auto`` is what the spec says, else a GPU if there is one.
+
+    A device that is not there is a ValueError.
+    """
     import torch
 
     from rdlite.guards import checks
 
+    if name == "auto" and spec.device:
+        name = spec.device
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     checks.device("--device", name)

@@ -40,7 +40,7 @@ from rdlite.objectives import (
     reweighted_loss,
 )
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
-from rdlite.studies import claims, comparison, cost, demo, grid, report, results
+from rdlite.studies import claims, comparison, cost, demo, report, results, table
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec, recipe
 from rdlite.studies.store import Store
@@ -48,7 +48,7 @@ from rdlite.theory import students
 from rdlite.theory.mixture import GaussianMixture
 from rdlite.theory.population import Population
 from rdlite.theory.teachers import distort
-from rdlite.training import TrainConfig, fit
+from rdlite.training import TrainConfig, fit, losses
 from rdlite.training.checkpoints import Checkpoint
 
 NAN, INF = math.nan, math.inf
@@ -501,6 +501,8 @@ BAD_TRAINING = [
     bad("a schedule misspelt", lambda w: TrainConfig(schedule="cosin"), "schedule",
         "did you mean 'cosine'?"),
     bad("a learning rate of NaN", lambda w: TrainConfig(learning_rate=NAN), "learning_rate", "nan"),
+    bad("a payoff unknown", lambda w: TrainConfig(payoff="errors"), "payoff",
+        "did you mean 'error'?"),
     bad("a precision unknown", lambda w: TrainConfig(precision="bfloat"), "precision",
         "did you mean 'bfloat16'?"),
     bad("a name as the objective", lambda w: train(objective="robust"), "objective", "Objective",
@@ -605,9 +607,9 @@ BAD_BASELINES = [
     bad("margins of logits", lambda w: baselines.teacher_margins(ZEROS, torch.arange(3)),
         "probabilities", "softmax"),
     bad("margins of another length",
-        lambda w: baselines.adaptive_margin_loss(ZEROS, EYE, torch.zeros(2)), "margins", "(3,)"),
+        lambda w: losses.adaptive_margin_loss(ZEROS, EYE, torch.zeros(2)), "margins", "(3,)"),
     bad("targets of another length for margins",
-        lambda w: baselines.adaptive_margin_loss(ZEROS, EYE[:2], torch.zeros(3)), "targets"),
+        lambda w: losses.adaptive_margin_loss(ZEROS, EYE[:2], torch.zeros(3)), "targets"),
     bad("a shift of another length", lambda w: baselines.ShiftedScorer(net(), 0.5), "shift",
         "torch.Tensor", "float"),
     bad("AdaAlpha with a teacher of other classes",
@@ -620,6 +622,16 @@ BAD_BASELINES = [
         lambda w: baselines.group_dro(
             net(), dataclasses.replace(SPLITS, train=without(TRAIN, 0)), config=SHORT),
         "train must have an image of every class, got none of [0]"),
+    bad("BKD with no teacher",
+        lambda w: baselines.bkd(net(), SPLITS, teacher=None, config=SHORT), "teacher",
+        "torch.nn.Module", "None"),
+    bad("LTKD at temperature 0",
+        lambda w: baselines.ltkd(net(), SPLITS, teacher=net(), temperature=0, config=SHORT),
+        "temperature", "(0, inf]"),
+    bad("BKD of a class without images", lambda w: losses.BKD(torch.tensor([3, 0, 1])), "counts",
+        "class 1"),
+    bad("more groups than classes", lambda w: losses.LTKD(torch.tensor([3, 1]), groups=3),
+        "groups", "at most 2, got 3"),
 ]  # fmt: skip
 
 BAD_THEORY = [
@@ -702,16 +714,16 @@ BAD_STUDIES = [
         lambda w: Run(**TINY_RUN, teacher=Run(**TINY_RUN)).train(), "teacher", "None"),
     bad("a run on CUDA", lambda w: Run(**TINY_RUN).train(device="cuda"), "device", "'cuda'",
         "cpu", marks=NO_CUDA),
-    bad("a grid on CUDA", lambda w: studies.run_grid(GridSpec(seeds=(0,), device="cuda")),
+    bad("a grid on CUDA", lambda w: studies.run_grid(GridSpec(seed=0, device="cuda")),
         "device", "'cuda'", "cpu", marks=NO_CUDA),
     bad("a file's name as the spec", lambda w: studies.run_grid("study.toml"), "spec",
         "GridSpec", "'study.toml'", "from_file"),
-    bad("a number as the executor", lambda w: studies.run_grid(GridSpec(seeds=(0,)), executor=2),
+    bad("a number as the executor", lambda w: studies.run_grid(GridSpec(seed=0), executor=2),
         "executor", "joblib.Parallel", "2"),
     bad("a store where nothing can be written", lambda w: Store(file_in(w.folder) / "store"),
         "store", "a file", error=OSError),
     bad("a store that is a file",
-        lambda w: studies.run_grid(GridSpec(seeds=(0,)), store=file_in(w.folder)), "store",
+        lambda w: studies.run_grid(GridSpec(seed=0), store=file_in(w.folder)), "store",
         "a file", "folder", error=OSError),
     bad("a store on a full disk",
         lambda w: on_a_full_disk(lambda: Store(w.folder).finish(Run(**TINY_RUN))),
@@ -724,13 +736,30 @@ BAD_STUDIES = [
         lambda w: damaged_store(w.folder, ".safetensors", b"\x80\x04N."), ".safetensors",
         "delete it"),
     bad("checkpoints every 0 rounds",
-        lambda w: studies.train(GridSpec(seeds=(0,)), w.folder, every=0), "every", "1, got 0"),
-    bad("a grid without networks", lambda w: GridSpec(networks=()), "networks", "not empty"),
-    bad("a grid of a network misspelt", lambda w: GridSpec(networks=(("cnn16", "cnn-4"),)),
-        "networks", "did you mean 'cnn-16'?"),
+        lambda w: studies.train(GridSpec(seed=0), w.folder, every=0), "every", "1, got 0"),
+    bad("a grid without networks", lambda w: GridSpec(student_network=[]), "student_network",
+        "not empty"),
+    bad("a grid of a network misspelt", lambda w: GridSpec(teacher_network="cnn16"),
+        "teacher_network", "did you mean 'cnn-16'?"),
     bad("a grid of a data set misspelt", lambda w: GridSpec(dataset="digit"), "dataset",
         "did you mean 'digits'?"),
-    bad("a grid of a dict", lambda w: GridSpec(config={"epochs": 1}), "config", "TrainConfig"),
+    bad("a grid of a config", lambda w: GridSpec(config={"epochs": 1}), "a key of spec",
+        "'config'"),
+    bad("a grid of a dict", lambda w: GridSpec(epochs={"epochs": 1}), "epochs", "whole number"),
+    bad("a grid of tables that are none", lambda w: GridSpec(grid=[3]), "grid", "tables", "[3]"),
+    bad("a grid of a key twice", lambda w: GridSpec(**{"head": 20, "head, heldout": [[20, 4]]}),
+        "head", "twice"),
+    bad("a grid of half a pair",
+        lambda w: GridSpec(grid=[{"head": 20}], **{"head, heldout": [[20, 4]]}), "head, heldout",
+        "go together"),
+    bad("a grid of no run", lambda w: GridSpec(teacher="none", method="ada-alpha"), "method",
+        "teacher knows"),
+    bad("a run of smoothed labels with a teacher",
+        lambda w: Run(**TINY_RUN, teacher=Run(**TINY_RUN), smoothing=0.1), "smoothing", "0.1"),
+    bad("a run on held-out images that it needs",
+        lambda w: Run(**TINY_RUN, objective=ROBUST, add_heldout=True), "add_heldout", "held-out"),
+    bad("a run of negative selection images", lambda w: Run(**TINY_RUN, selection=-1), "selection",
+        "at least 0, got -1"),
     bad("a grid of a mix beyond 1", lambda w: GridSpec(mix=2), "mix", "[0, 1]", "2"),
     bad("a recipe misspelt", lambda w: recipe("cifar10-ltt"), "'cifar10-ltt'",
         "did you mean 'cifar10-lt'?"),
@@ -756,9 +785,9 @@ BAD_RESULTS = [
         "a key of spec", "'a'"),
     bad("a table to be written that has no runs",
         lambda w: results.write(w.folder, w.spec(), pd.DataFrame({"a": [1]})), "table",
-        "rdlite.studies.grid.frame"),
+        "rdlite.studies.table.frame"),
     bad("a table to be written to a file",
-        lambda w: results.write(file_in(w.folder), w.spec(), grid.frame([], None)), "folder",
+        lambda w: results.write(file_in(w.folder), w.spec(), table.frame([], None)), "folder",
         "a file", error=OSError),
     bad("a report of a folder's name", lambda w: report.write("tradeoff", w.folder), "results",
         "Results", "'tradeoff'", "rdlite.studies.results.read"),
@@ -770,7 +799,7 @@ BAD_RESULTS = [
         lambda w: on_a_full_disk(lambda: report.write(reported(rows_of_a_study()), w.folder)),
         "File too large", error=OSError),
     bad("a demo to a file",
-        lambda w: demo.train_and_write(GridSpec(seeds=(0,)), file_in(w.folder)), "out",
+        lambda w: demo.train_and_write(GridSpec(seed=0), file_in(w.folder)), "out",
         "a file", error=OSError),
     bad("a comparison of a table", lambda w: comparison.Comparison(rows_of_a_study()), "study",
         "Results", "DataFrame"),
@@ -891,18 +920,18 @@ imbalance = 2
 head = 20
 heldout = 4
 size = 14
-networks = [["linear", "linear"]]
-teachers = ["none"]
-students = ["standard"]
-seeds = [0]
-[config]
+teacher_network = "linear"
+student_network = "linear"
+teacher = "none"
+student = "standard"
+seed = 0
 epochs = 1
 batch_size = 16
 """
 
 BAD_SPECS = [
     ("imbalance = 2", "imbalanc = 2", ("a key of spec", "did you mean 'imbalance'?")),
-    ("epochs = 1", "epoch = 1", ("a key of config", "did you mean 'epochs'?")),
+    ("epochs = 1", "epoch = 1", ("a key of spec", "did you mean 'epochs'?")),
     ("epochs = 1", "epochs = 0", ("epochs", "at least 1, got 0")),
     ("epochs = 1", "epochs = -2", ("epochs", "at least 1, got -2")),
     ("epochs = 1", "epochs = true", ("epochs", "whole number", "True")),
@@ -918,17 +947,18 @@ BAD_SPECS = [
     ("heldout = 4", "heldout = 0", ("heldout must have an image of every class", "raise head")),
     ("size = 14", "size = 29", ("size", "at most 28, got 29")),
     ("head = 20", 'dataset = "fashion"', ("dataset", "did you mean 'fashion-mnist'?")),
-    ('"linear", "linear"', '"linear", "liner"', ("networks", "did you mean 'linear'?")),
-    ('"linear", "linear"', '"linear"', ("networks must be pairs",)),
-    ('["none"]', '["standart"]', ("teachers", "did you mean 'standard'?")),
-    ('["none"]', "[]", ("teachers must be a list that is not empty",)),
-    ('["standard"]', "[1.5]", ("students", "[0, 1]", "1.5")),
-    ("[0]\n", "[-1]\n", ("seeds", "at least 0", "-1")),
-    ("[0]\n", '[0]\nbaselines = ["logit-adjust"]\n', ("did you mean 'logit-adjusted'?",)),
-    ("[0]\n", "[0]\ntemperatures = [0.0]\n", ("temperatures", "(0, inf]", "0")),
-    ("[0]\n", "[0]\nmix = -1\n", ("mix", "[0, 1]", "-1")),
-    ("[0]\n", '[0]\ntasks = [{ hed = 3 }]\n', ("a key of tasks", "did you mean 'head'?")),
-    ("[0]\n", '[0]\nheldout_labels = ["one"]\n', ("heldout_labels", "'one'")),
+    ('student_network = "linear"', 'student_network = ["linear", "liner"]',
+     ("student_network", "did you mean 'linear'?")),
+    ('"none"', '["standart"]', ("teacher's objective", "did you mean 'standard'?")),
+    ('"none"', "[]", ("teacher must be a value or a list that is not empty",)),
+    ('"standard"', "[1.5]", ("student's alpha", "[0, 1]", "1.5")),
+    ("seed = 0\n", "seed = [-1]\n", ("seed", "at least 0", "-1")),
+    ("seed = 0\n", 'seed = 0\nmethod = ["logit-adjust"]\n', ("did you mean 'logit-adjusted'?",)),
+    ("seed = 0\n", "seed = 0\ntemperature = [0.0]\n", ("temperature", "(0, inf]", "0")),
+    ("seed = 0\n", "seed = 0\nmix = -1\n", ("mix", "[0, 1]", "-1")),
+    ("seed = 0\n", "seed = 0\ngrid = [{ hed = 3 }]\n",
+     ("table 1 of grid", "a key of spec", "did you mean 'head'?")),
+    ("seed = 0\n", 'seed = 0\nheldout_labels = ["one"]\n', ("heldout_labels", "'one'")),
 ]  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """A study on a real local Dask cluster, of which a worker is killed on the way."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from test_studies import TINY
 from rdlite.studies import run_grid
 
 distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster'")
-SPEC = dataclasses.replace(TINY, seeds=(0, 1, 2, 3))
+SPEC = TINY.but(seed=range(4))
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_a_killed_worker_loses_no_run_and_repeats_none(cluster, tmp_path):
 
 @pytest.mark.slow
 def test_the_address_of_a_scheduler_will_do(cluster, tmp_path):
-    spec = dataclasses.replace(TINY, seeds=(0,), teachers=("none",))
+    spec = TINY.but(seed=0, teacher="none")
     address = cluster.scheduler_address
     table = run_grid(spec, executor=address, store=tmp_path, progress=False)
     assert len(table) == len(spec.runs())

@@ -199,6 +199,55 @@ def test_fingerprint_differs_for_another_data_set_with_the_same_labels():
     assert first[2] != second[2]
 
 
+# ---------------------------------------------------------------- selection
+
+
+def images_of(split):
+    """Every image as bytes; in the pool of Fashion-MNIST hardly two are the same."""
+    return list(map(bytes, split.images.numpy()))
+
+
+@pytest.mark.parametrize("imbalance", [10, 100])
+def test_no_seed_trains_on_or_holds_out_an_image_of_the_selection(imbalance):
+    drawn = [
+        data.load(imbalance=imbalance, selection=300, seed=seed) for seed in (0, 1, 100, 2**32 - 1)
+    ]
+    selected = images_of(drawn[0].selection)
+    assert len(set(selected)) == len(selected)
+    for splits in drawn:
+        assert images_of(splits.selection) == selected, "the same images for every seed"
+        assert not set(selected) & {*images_of(splits.train), *images_of(splits.heldout)}
+    assert len({splits.fingerprint for splits in drawn}) == 4
+
+
+def test_the_selection_is_what_a_draw_of_everything_else_leaves(pool):
+    """All images of a class: each one is in exactly one of the three splits."""
+    splits = data.load(imbalance=1, head=5000, heldout=400, selection=600)
+    drawn = torch.cat([splits.train.images, splits.heldout.images, splits.selection.images])
+    assert sorted(map(bytes, drawn.numpy())) == sorted(map(bytes, pool[0]))
+
+
+def test_the_selection_has_the_profile_and_twenty_of_each_class():
+    splits = data.load(selection=400, size=14)
+    counts = [400, 239, 143, 86, 51, 30, 20, 20, 20, 20]
+    assert splits.selection.class_counts.tolist() == counts
+    assert splits.selection.images.shape == (sum(counts), 1, 14, 14)
+    assert splits.train.class_counts.tolist() == data.load().train.class_counts.tolist()
+
+
+def test_without_a_selection_nothing_changes(default):
+    splits = data.load(selection=0)
+    assert splits.selection is None and splits.fingerprint == DEFAULT_FINGERPRINT
+    assert torch.equal(splits.train.images, default.train.images)
+    others = {data.load(selection=n).fingerprint for n in (200, 201)}
+    assert len(others | {DEFAULT_FINGERPRINT}) == 3
+
+
+def test_head_none_leaves_the_selection_alone():
+    splits = data.load(imbalance=1, head=None, heldout=100, selection=900, size=4)
+    assert splits.train.class_counts.tolist() == [5000] * 10
+
+
 # ---------------------------------------------------------------- bad arguments
 
 
@@ -210,6 +259,12 @@ def test_fingerprint_differs_for_another_data_set_with_the_same_labels():
         ({"head": 0}, r"head must be a whole number of at least 1, got 0"),
         ({"head": 10.0}, r"head .* got 10\.0"),
         ({"heldout": -1}, r"heldout must be a whole number of at least 0, got -1"),
+        ({"selection": -1}, r"selection must be a whole number of at least 0, got -1"),
+        ({"selection": 6001}, r"selection asks for 6001 images of class 0, which has 6000; lower"),
+        (
+            {"head": 5000, "heldout": 1, "selection": 1000},
+            r"5000 \+ 2 images of class 0, which has 5000 left beside selection; lower",
+        ),
         ({"seed": -1}, r"seed must be a whole number of at least 0 .* got -1"),
         ({"seed": 2**32}, r"seed .* got 4294967296"),
         ({"size": 3}, r"size must be .* at least 4 and at most 28, got 3"),

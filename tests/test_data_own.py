@@ -71,6 +71,22 @@ def test_head_none_takes_as_many_as_fit(imbalance, heldout, train):
     assert splits.train.class_counts.tolist() == train
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_selection_of_arrays_is_apart_and_the_same_for_every_seed(seed):
+    how = {"imbalance": 1, "head": 8, "heldout": 2, "selection": 5}
+    splits, other = (from_arrays(PIXELS, LABELS, **TEST, **how, seed=s) for s in (seed, seed + 1))
+    assert splits.selection.class_counts.tolist() == [20] * M
+    assert torch.equal(splits.selection.images, other.selection.images)
+    parts = [splits.train, splits.heldout, splits.selection]
+    assert len({bytes(image) for part in parts for image in part.images.numpy()}) == N
+    assert from_arrays(PIXELS, LABELS, **TEST, heldout=0).selection is None
+
+
+def test_a_selection_of_a_folder_needs_twenty_images_a_class(folder):
+    with pytest.raises(ValueError, match="selection asks for 20 images of class 0, which has 6"):
+        from_folder(folder, heldout=2, selection=1)
+
+
 def test_head_none_is_limited_by_the_class_that_runs_out_first():
     keep = (LABELS != 1) | (np.arange(N) < 30)  # 30, 10, 30 images
     splits = from_arrays(PIXELS[keep], LABELS[keep], **TEST, imbalance=4, heldout=0)

@@ -13,25 +13,31 @@ import pandas as pd
 import pytest
 
 from rdlite import __main__ as cli
-from rdlite.studies import GridSpec, demo, run_grid
-from rdlite.training import TrainConfig
+from rdlite.studies import GridSpec, demo, recipe, run_grid
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = (
-    "imbalance,head,method,teacher_network,student_network,teacher,student,alpha,heldout_labels,"
-    "temperature,learning_rate,seed,"
-    "average,worst,worst_class,seconds,heldout_average,heldout_worst,"
-    "robust_loss,calibration,teacher_worst,teacher_calibration"
+    "dataset,imbalance,head,heldout,selection,size,"
+    "method,teacher_network,student_network,teacher,student,alpha,heldout_labels,teacher_view,"
+    "views,temperature,mix,smoothing,add_heldout,learning_rate,epochs,teacher_epochs,seed,"
+    "average,worst,worst_class,seconds,heldout_average,heldout_worst,selection_average,"
+    "selection_worst,train_accuracy,label_entropy,heldout_label_entropy,robust_loss,calibration,"
+    "teacher_worst,teacher_calibration,teacher_train_accuracy,processor"
 )
 
 
+DEMO = GridSpec.from_file(recipe("demo"))
 TINY = GridSpec(
     imbalance=10,
     head=60,
     heldout=12,
-    networks=(("cnn-4", "cnn-4"),),
-    seeds=(0, 1),
-    config=TrainConfig(epochs=1, batch_size=32),
+    size=14,
+    teacher_network="cnn-4",
+    student_network="cnn-4",
+    seed=[0, 1],
+    mix=0.5,
+    epochs=1,
+    batch_size=32,
 )
 
 
@@ -104,7 +110,7 @@ def test_the_sentence_names_the_abandoned_class():
 @pytest.mark.slow
 def test_robust_distillation_keeps_the_class_that_standard_distillation_abandons():
     """The main claim, trained for real; the demo asks for 0.35, the margin is for other CPUs."""
-    spec = GridSpec(teachers=("standard",), students=("standard", "robust"), seeds=(0, 1))
+    spec = DEMO.but(teacher="standard", student=["standard", "robust"], seed=[0, 1])
     cells = run_grid(spec, progress=False).groupby("student")[["average", "worst"]].mean()
     assert cells.worst["robust"] > cells.worst["standard"] + 0.25
     assert cells.average["robust"] > cells.average["standard"]
@@ -112,7 +118,7 @@ def test_robust_distillation_keeps_the_class_that_standard_distillation_abandons
 
 def test_the_shipped_table_shows_the_claim_and_is_the_readme_s():
     shipped = pd.read_csv(ROOT / "data/results/demo/grid.csv", keep_default_na=False)
-    assert len(shipped) == len(GridSpec().runs())
+    assert len(shipped) == len(DEMO.runs())
     assert demo.text_table(shipped) in (ROOT / "README.md").read_text()
     cells = shipped[shipped.teacher == "standard"].groupby("student")[["average", "worst"]].mean()
     assert cells.worst["robust"] >= cells.worst["standard"] + 0.35
@@ -124,9 +130,8 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path):
     """A real process group gets SIGINT once some networks are trained."""
     code = (
         "from pathlib import Path; from rdlite.studies import GridSpec, demo\n"
-        "from rdlite.training import TrainConfig\n"
-        "spec = GridSpec(imbalance=10, head=60, heldout=12, seeds=tuple(range(400)),\n"
-        "    teachers=('none',), config=TrainConfig(epochs=1, batch_size=32))\n"
+        "spec = GridSpec(imbalance=10, head=60, heldout=12, size=14, seed=range(400),\n"
+        "    teacher='none', epochs=1, batch_size=32)\n"
         f"demo.train_and_write(spec, Path({str(tmp_path)!r}))\n"
     )
     process = subprocess.Popen(

@@ -1,6 +1,5 @@
 """Same seed, device and threads: the same numbers to the last bit, wherever they are computed."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -72,8 +71,8 @@ def test_a_training_is_the_same_in_another_process(long_tail):
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_a_grid_is_the_same_with_any_number_of_processes_and_in_any_order(tmp_path, processes):
     """And so is one that two stores began: half of it was there before, trained in reverse."""
-    spec = dataclasses.replace(TINY, baselines=("group-dro", "ada-margin"), seeds=(0, 1))
-    back = dataclasses.replace(spec, seeds=(1,), students=spec.students[::-1])
+    spec = TINY.but(method=["fit", "group-dro", "ada-margin"], seed=[0, 1])
+    back = spec.but(seed=1, student=["robust", "standard"])
     executor = joblib.Parallel(n_jobs=processes, return_as="generator_unordered")
     run_grid(back, executor=executor, store=tmp_path, progress=False)
     executor = joblib.Parallel(n_jobs=processes, return_as="generator_unordered")

@@ -179,7 +179,7 @@ def test_a_teacher_that_gives_nan_later_stops_training_at_that_step(long_tail):
 
 # ------------------------------------------------------------------------------- grids, commands
 
-SOME_WILD = dataclasses.replace(TINY, seeds=(0,), learning_rates=(0.1, 1e30))
+SOME_WILD = TINY.but(seed=0, learning_rate=[0.1, 1e30], teacher_learning_rate=0.1)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +194,12 @@ def test_a_grid_finishes_what_it_can_and_names_what_diverged(tmp_path, executor)
     assert all(f"{run.label}: training diverged" in text for run in wild) and len(wild) == 4
     table = stopped.value.table
     assert set(table.learning_rate) == {0.1} and len(table) == 4
-    tame = dataclasses.replace(SOME_WILD, learning_rates=(0.1,))
+    tame = SOME_WILD.but(learning_rate=0.1)
     assert run_grid(tame, store=tmp_path, progress=False).equals(table), "nothing is lost"
 
 
 def test_students_of_a_teacher_that_diverged_are_not_trained(tmp_path, monkeypatch):
-    spec = dataclasses.replace(TINY, seeds=(0,), learning_rates=(0.1,))
-    spec = dataclasses.replace(spec, config=dataclasses.replace(spec.config, learning_rate=1e30))
+    spec = TINY.but(seed=0, teacher_learning_rate=1e30)
     trained = []
     finish = Store.finish
     monkeypatch.setattr(
@@ -216,7 +215,7 @@ def test_students_of_a_teacher_that_diverged_are_not_trained(tmp_path, monkeypat
 
 def test_a_study_writes_what_is_finished_and_exits_1(tmp_path, capsys):
     file, store = tmp_path / "some.toml", tmp_path / "store"
-    file.write_text(SPEC.replace("seeds", "learning_rates = [0.1, 1e30]\nseeds"))
+    file.write_text(SPEC + "learning_rate = [0.1, 1e30]\nteacher_learning_rate = 0.1\n")
     assert cli.main(["study", str(file), "--device=cpu", f"--store={store}"]) == 1
     shown = capsys.readouterr()
     assert f"Written: {store}" in shown.out
@@ -259,7 +258,7 @@ def test_a_command_that_diverges_names_the_run_and_keeps_its_checkpoint(tmp_path
 
 
 def test_one_by_one_the_networks_before_the_one_that_diverges_stay(tmp_path):
-    spec = dataclasses.replace(SOME_WILD, teachers=("none",), students=("standard",))
+    spec = SOME_WILD.but(teacher="none", student="standard")
     with pytest.raises(FloatingPointError, match=r"^seed 0: cnn-4 for standard: training diverged"):
         studies.train(spec, tmp_path, progress=False)
     first, wild = spec.runs()

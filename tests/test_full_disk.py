@@ -5,7 +5,6 @@ on the size of files, which every POSIX system has: the errors come from the sys
 """
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ from rdlite.training.checkpoints import Checkpoint
 
 resource = pytest.importorskip("resource", reason="limits of POSIX")
 MEBIBYTES = 8
-ONE_SEED = dataclasses.replace(TINY, seeds=(0,), teachers=("none",))
+ONE_SEED = TINY.but(seed=0, teacher="none")
 FOLDER = "must be a folder that can be written, got "
 FULL = r"(No space left on device|File too large); what is there is as it was; make room or choose"
 
@@ -134,8 +133,8 @@ def test_the_command_exits_2_and_goes_on_when_there_is_room(disk, tmp_path, caps
 
 @pytest.mark.parametrize("weights", [True, False], ids=["a network", "anything"])
 def test_a_result_that_cannot_be_written_leaves_the_finished_ones(disk, weights):
-    first = dataclasses.replace(ONE_SEED, students=("standard",))
-    more = dataclasses.replace(ONE_SEED, teachers=("standard",)) if weights else ONE_SEED
+    first = ONE_SEED.but(student="standard")
+    more = ONE_SEED.but(teacher="standard") if weights else ONE_SEED
     table = run_grid(first, executor=serial(), store=disk.folder, progress=False)
     before = files_of(disk.folder)
     message = rf"cannot write \w+\.safetensors in {disk.folder}" if weights else f"store {FOLDER}"
@@ -180,7 +179,7 @@ def test_the_demo_finds_a_full_folder_before_the_training_and_keeps_the_old_tabl
     disk, monkeypatch
 ):
     folder = disk.folder / "out"
-    spec = dataclasses.replace(DEMO, seeds=(0,), students=("standard", "robust"))
+    spec = DEMO.but(seed=0, student=["standard", "robust"])
     table = demo.train_and_write(spec, folder, progress=False)
     before = files_of(folder)
 

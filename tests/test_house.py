@@ -108,7 +108,9 @@ def test_an_import_upward_is_found(module, line):
 
 
 def test_a_circle_is_found():
-    planted = SOURCES | {"data.splits": f"{SOURCES['data.splits']}\nfrom rdlite.data import batches"}
+    planted = SOURCES | {
+        "data.splits": f"{SOURCES['data.splits']}\nfrom rdlite.data import batches"
+    }
     planted["data.batches"] += "\nfrom rdlite.data.splits import Split"
     with pytest.raises(CycleError):
         list(TopologicalSorter(imports(planted)).static_order())

@@ -6,7 +6,6 @@ test sends a signal on which Python writes down where it is, and kills it there.
 """
 
 import contextlib
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -31,17 +30,18 @@ from rdlite.studies import run_grid
 from rdlite.training.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork are of POSIX")
-LONGER = dataclasses.replace(TINY, seeds=tuple(range(12)))
+LONGER = TINY.but(seed=range(12))
 SHORT_ROUNDS = """\
 imbalance = 10
 head = 60
 heldout = 60
 size = 14
-networks = [["cnn-8", "cnn-4"]]
-teachers = ["standard"]
-students = ["robust"]
-seeds = [0]
-[config]
+teacher_network = "cnn-8"
+student_network = "cnn-4"
+teacher = "standard"
+student = "robust"
+seed = 0
+mix = 0.5
 epochs = 4
 rounds = 16
 batch_size = 32

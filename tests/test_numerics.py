@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdlite import baselines, models
+from rdlite import models
 from rdlite.data import Split
 from rdlite.distillation import soft_targets
 from rdlite.metrics import summary
@@ -25,7 +25,7 @@ from rdlite.objectives import (
     margin_loss,
     reweighted_loss,
 )
-from rdlite.training import TrainConfig, fit
+from rdlite.training import TrainConfig, fit, losses
 
 BFLOAT16 = 2.0**-8
 
@@ -133,7 +133,7 @@ def test_logits_of_ten_thousand_have_the_losses_of_hand(dtype):
     heavy = reweighted_loss(f.detach(), labels, c)
     assert heavy.item() == pytest.approx(2 * HUGE * 1e-8 / 2, rel=1e-5)
     margins = torch.zeros(2, dtype=dtype)
-    assert baselines.adaptive_margin_loss(f.detach(), labels, margins).item() == HUGE
+    assert losses.adaptive_margin_loss(f.detach(), labels, margins).item() == HUGE
     p = soft_targets(f.detach(), torch.tensor([0, 1]), temperature=2.0, mix=0.5)
     np.testing.assert_allclose(p, [[1, 0], [0.5, 0.5]])
 

@@ -88,7 +88,7 @@ def table(ours=0.6, robust_teacher=0.5):
 
 
 def study(rows):
-    spec = dataclasses.replace(TINY, networks=(PAIR,), head=100)
+    spec = TINY.but(head=100)
     return results.Results(spec, rows, NAMES, ((4, 3, 2, 1),))
 
 
@@ -151,12 +151,11 @@ def test_the_setting_with_the_best_held_out_worst_class_is_chosen_for_every_seed
 @pytest.mark.slow
 def test_shuffled_test_labels_change_no_choice(monkeypatch):
     """A real study, measured once more with the labels of the test set in another order."""
-    spec = dataclasses.replace(
-        TINY,
-        teachers=("none", "standard"),
-        students=("standard", "robust"),
-        baselines=("post-shifted", "group-dro"),
-        learning_rates=(0.02, 0.1, 0.3),
+    spec = TINY.but(
+        teacher=["none", "standard"],
+        method=["fit", "post-shifted", "group-dro"],
+        learning_rate=[0.02, 0.1, 0.3],
+        teacher_learning_rate=0.1,
     )
     serial = joblib.Parallel(n_jobs=1, return_as="generator_unordered")
     first = run_grid(spec, executor=serial, progress=False)
@@ -290,12 +289,12 @@ def test_the_panel_takes_the_tradeoff_of_a_task():
 
 def test_a_study_of_two_tasks_is_judged_task_by_task(tmp_path):
     both = pd.concat([table(), table(ours=0.2).assign(imbalance=50)])
-    spec = dataclasses.replace(TINY, networks=(PAIR,), head=100, tasks=({}, {"imbalance": 50}))
+    spec = TINY.but(head=100, imbalance=[10, 50])
     whole = results.Results(spec, both, NAMES, ((4, 3, 2, 1), (9, 3, 2, 1)))
     with pytest.raises(ValueError, match=r"must have one task, got 2; take one of .tasks"):
         _ = whole.class_counts
     first, second = whole.tasks()
-    assert second.class_counts == (9, 3, 2, 1) and second.spec.imbalance == 50
+    assert second.class_counts == (9, 3, 2, 1) and second.spec.first["imbalance"] == 50
     assert len(first.table) == len(second.table) == len(table())
     judged = report.claim_table([Comparison(first), Comparison(second)])
     assert judged.verdict[judged.claim.str.startswith("(b)")].tolist() == ["holds", "does not"]

@@ -162,11 +162,11 @@ SPEC = """\
 imbalance = 2
 head = 20
 heldout = 4
-networks = [["linear", "linear"]]
-teachers = ["none"]
-students = ["standard"]
-seeds = [0]
-[config]
+teacher_network = "linear"
+student_network = "linear"
+teacher = "none"
+student = "standard"
+seed = 0
 epochs = 1
 """
 

@@ -11,6 +11,7 @@ import torch
 from rdlite import plots
 from rdlite.panels import TradeoffPanel
 from rdlite.studies import GridSpec, figures, results, run_grid
+from rdlite.studies.table import measure
 
 pytestmark = pytest.mark.slow  # trains a small study
 
@@ -19,13 +20,13 @@ imbalance = 10
 head = 60
 heldout = 12
 size = 14
-networks = [["cnn-8", "cnn-4"], ["cnn-4", "cnn-4"]]
-teachers = ["none", "standard", "robust"]
-students = ["standard", 0, 0.5, 1]
+teacher_network = ["cnn-8", "cnn-4"]
+student_network = "cnn-4"
+teacher = ["none", "standard", "robust"]
+student = ["standard", 0, 0.5, 1]
 heldout_labels = ["teacher", "one-hot"]
-seeds = [0, 1]
-
-[config]
+seed = [0, 1]
+mix = 0.5
 epochs = 2
 batch_size = 16
 rounds = 4
@@ -105,8 +106,9 @@ def test_train_this_one_now_trains_the_cell_with_a_new_seed(panel):
     run = panel.run()
     assert run.seed == 2 and run.objective.alpha == 0.5 and run.teacher.network == "cnn-8"
     torch.manual_seed(0)  # nothing depends on it
-    net, history = run.train(run.teacher.train()[0])
-    expected = run.measure(net, history)
+    teacher, _ = run.teacher.train()
+    net, history = run.train(teacher)
+    expected = measure(run, net, history, teacher)
     assert panel.trained[run] == expected
     assert f"trained now: average {expected['average']:.3f}" in panel.numbers.value
     assert seen == sorted(seen) and seen[-1] == pytest.approx(1) and len(seen) == 8
@@ -126,8 +128,7 @@ def test_the_teacher_is_trained_once(panel):
 
 
 def test_training_that_diverges_is_shown_in_the_panel(panel):
-    config = dataclasses.replace(panel.study.spec.config, learning_rate=1e30)
-    spec = dataclasses.replace(panel.study.spec, config=config)
+    spec = panel.study.spec.but(learning_rate=1e30)
     panel.study = dataclasses.replace(panel.study, spec=spec)
     panel.train()
     assert "FloatingPointError" in panel.numbers.value and "learning_rate" in panel.numbers.value

@@ -124,6 +124,20 @@ def test_history_obeys_equations_6_and_7(long_tail):
         np.testing.assert_allclose(history.multipliers[k + 1], grown / grown.sum(), rtol=1e-9)
 
 
+def test_zero_one_payoffs_obey_equation_6_prime(long_tail):
+    """The player is paid in held-out class errors, by hand from the model after the round."""
+    config = dataclasses.replace(SHORT, step_size=0.5, payoff="error", schedule="constant")
+    _, history = train(long_tail, ROBUST, config)
+    model, first = train(long_tail, ROBUST, dataclasses.replace(config, epochs=1))
+    assert torch.equal(first.risks[0], history.risks[0]), "the same first round"
+    labels = long_tail.heldout.labels
+    guesses = models.predict(model, long_tail.heldout.images).argmax(1)
+    errors = [float((guesses[labels == y] != y).double().mean()) for y in range(10)]
+    grown = 0.1 * np.exp(0.5 * np.array(errors))
+    np.testing.assert_allclose(history.multipliers[1], grown / grown.sum(), rtol=1e-9)
+    assert len(set(errors)) > 2, errors
+
+
 def test_history_frame_has_a_row_a_round(long_tail):
     _, history = train(long_tail)
     frame = history.frame()

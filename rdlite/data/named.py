@@ -33,6 +33,7 @@ def load(
     seed: int = 0,
     root: str | os.PathLike | None = None,
     size: int | None = None,
+    selection: int = 0,
 ) -> Splits:
     """Load a data set and draw its long-tailed train and held-out splits.
 
@@ -50,6 +51,9 @@ def load(
         root: the folder that holds ``FashionMNIST/raw``, ``CIFAR10`` and the like; by default
             ``$RDLITE_DATA``, else the ``data/`` folder of the repository.
         size: shrink the images to ``size`` x ``size`` pixels by averaging areas; None keeps them.
+        selection: images of the largest class that are set aside for the choice of settings (each
+            class keeps at least 20), the same for every seed, before train and held-out are drawn
+            from the rest; 0 for none.
 
     Raises:
         ValueError: an argument out of range, more images asked for than a class has, or
@@ -66,7 +70,13 @@ def load(
     checks.choice("name", name, SOURCES)
     read, side = SOURCES[name]
     options = protocol.Options(
-        imbalance=imbalance, head=head, heldout=heldout, seed=seed, size=size, side=side
+        imbalance=imbalance,
+        head=head,
+        heldout=heldout,
+        selection=selection,
+        seed=seed,
+        size=size,
+        side=side,
     )
     pool, test = read(Path(root or default_root()))
     return protocol.draw(name, pool, test, options)

@@ -30,6 +30,7 @@ def from_arrays(
     heldout: int = 20,
     seed: int = 0,
     size: int | None = None,
+    selection: int = 0,
     name: str = "mine",
 ) -> Splits:
     """Draw long-tailed train and held-out splits from images in memory.
@@ -41,8 +42,8 @@ def from_arrays(
         test_images: (n', c, h, w) uint8, kept whole, best with equally many of each class.
         test_labels: (n',) like ``labels``.
         class_names: m names; by default the numbers.
-        imbalance, head, heldout, seed, size: see `rdlite.data.load`; ``head=None`` takes as many
-            images as the classes allow.
+        imbalance, head, heldout, seed, size, selection: see `rdlite.data.load`; ``head=None`` takes
+            as many images as the classes allow.
         name: of the data set. The fingerprint covers the pixels too.
 
     Raises:
@@ -62,7 +63,13 @@ def from_arrays(
     )
     side = min(shape[1:])
     options = protocol.Options(
-        imbalance=imbalance, head=head, heldout=heldout, seed=seed, size=size, side=side
+        imbalance=imbalance,
+        head=head,
+        heldout=heldout,
+        selection=selection,
+        seed=seed,
+        size=size,
+        side=side,
     )
     content = hashlib.sha256()
     for part in (pool.images, pool.labels, test.images, test.labels):
@@ -81,6 +88,7 @@ def from_folder(
     head: int | None = None,
     heldout: int = 20,
     seed: int = 0,
+    selection: int = 0,
     name: str = "mine",
 ) -> Splits:
     """Draw long-tailed train and held-out splits from image files.
@@ -92,14 +100,16 @@ def from_folder(
         in_channels: 3 for colour, 1 for grey; the images are converted.
         class_names: the class folders from the largest class of the long tail to the smallest;
             by default in alphabetical order.
-        imbalance, head, heldout, seed, name: see `from_arrays`. The fingerprint covers the names
-            and bytes of the files, so it does not depend on ``size``.
+        imbalance, head, heldout, seed, selection, name: see `from_arrays`. The fingerprint covers
+            the names and bytes of the files, so it does not depend on ``size``.
 
     Raises:
         ValueError: class folders that differ between train and test, a class without images.
         FileNotFoundError, OSError: no such folder, or an image that cannot be read.
     """
-    options = protocol.Options(imbalance=imbalance, head=head, heldout=heldout, seed=seed)
+    options = protocol.Options(
+        imbalance=imbalance, head=head, heldout=heldout, selection=selection, seed=seed
+    )
     checks.integer("size", size, low=4)
     checks.require(
         isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"

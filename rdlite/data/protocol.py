@@ -1,7 +1,7 @@
 """The protocol that every data set follows: a long-tailed draw from a pool of labelled images.
 
 Train and held-out are both cut from the pool, with the same exponential profile; the test set
-stays whole.
+stays whole. Images for the choice of settings are set aside first, the same ones for every seed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
 
+LEAST_SELECTED = 20  # images a class, so that a choice does not hang on two of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -27,6 +29,7 @@ class Options:
     head: int | None
     heldout: int
     seed: int
+    selection: int = 0
     size: int | None = None
     side: float = math.inf  # of the images, pixels: the largest size
 
@@ -35,6 +38,7 @@ class Options:
         if self.head is not None:
             checks.integer("head", self.head, low=1)
         checks.integer("heldout", self.heldout, low=0)
+        checks.integer("selection", self.selection, low=0)
         checks.integer("seed", self.seed, low=0, high=2**32 - 1)
         if self.size is not None:
             checks.integer("size", self.size, low=4, high=self.side)
@@ -74,19 +78,25 @@ def draw(name: str, pool: Split, test: Split, options: Options, *, content: str 
         ValueError: more images asked for than a class has.
     """
     m, rho, heldout = pool.num_classes, options.imbalance, options.heldout
-    heldout_counts = long_tail_counts(heldout, m, rho, at_least=2 if heldout else 0)
-    head = options.head or _largest_head(pool.class_counts.tolist(), heldout_counts, rho)
-    train_counts = long_tail_counts(head, m, rho, at_least=1)
+    least = LEAST_SELECTED if options.selection else 0
+    counts = long_tail_counts(options.selection, m, rho, at_least=least)
+    chosen = _set_aside(pool.labels, counts)
+    labels = pool.labels.index_fill(0, chosen, -1)  # of no class, so that no seed draws them
     identity = f"{name}:{content}" if content else name
-    train, held, fingerprint = _draw(
-        identity, pool.labels, train_counts, heldout_counts, options.seed
-    )
+    if options.selection:
+        identity += f":selection {chosen.tolist()}"
+    heldout_counts = long_tail_counts(heldout, m, rho, at_least=2 if heldout else 0)
+    available = torch.bincount(labels[labels >= 0], minlength=m).tolist()
+    head = options.head or _largest_head(available, heldout_counts, rho)
+    train_counts = long_tail_counts(head, m, rho, at_least=1)
+    train, held, fingerprint = _draw(identity, labels, train_counts, heldout_counts, options.seed)
     return Splits(
         name,
         train=_take(pool, train, options.size),
         heldout=_take(pool, held, options.size),
         test=_take(test, slice(None), options.size),
         fingerprint=fingerprint,
+        selection=_take(pool, chosen, options.size) if options.selection else None,
     )
 
 
@@ -100,18 +110,33 @@ def _largest_head(available: list[int], heldout_counts: list[int], imbalance: fl
     return bisect_left(range(2, available[0] + 1), True, key=too_many) + 1
 
 
+def _set_aside(labels: Tensor, counts: list[int]) -> Tensor:
+    """Indices of the images for the choice of settings: by a generator that knows no seed."""
+    random, chosen = np.random.RandomState(0), []
+    for k, n in enumerate(counts):
+        members = random.permutation(np.flatnonzero(labels.numpy() == k))
+        checks.require(
+            n <= len(members),
+            f"selection asks for {n} images of class {k}, which has {len(members)}; "
+            "lower selection, or use 0 for none",
+        )
+        chosen.append(members[:n])
+    return torch.from_numpy(np.concatenate(chosen))
+
+
 def _draw(
     name: str, labels: Tensor, train_counts: list[int], heldout_counts: list[int], seed: int
 ) -> tuple[Tensor, Tensor, str]:
     """Indices of train and held-out, disjoint, and the hash that identifies them."""
     random = np.random.RandomState(seed)
+    left = " left beside selection" if (labels < 0).any() else ""
     train, heldout = [], []
     for k, (n_train, n_heldout) in enumerate(zip(train_counts, heldout_counts, strict=True)):
         members = random.permutation(np.flatnonzero(labels.numpy() == k))
         checks.require(
             n_train + n_heldout <= len(members),
             f"head and heldout ask for {n_train} + {n_heldout} images of class {k}, "
-            f"which has {len(members)}; lower head or heldout (head=None takes what is left)",
+            f"which has {len(members)}{left}; lower head or heldout (head=None takes what is left)",
         )
         train.append(members[:n_train])
         heldout.append(members[n_train : n_train + n_heldout])

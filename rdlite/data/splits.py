@@ -72,13 +72,17 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Train, held-out and test split of one data set, and the fingerprint of the draw."""
+    """Train, held-out and test split of one data set, and the fingerprint of the draw.
+
+    ``selection`` is for the choice of settings: images that no seed trains on or holds out.
+    """
 
     name: str
     train: Split
     heldout: Split
     test: Split
     fingerprint: str
+    selection: Split | None = None
 
     @property
     def num_classes(self) -> int:

@@ -23,7 +23,7 @@ def folder(path: str | Path, name: str = "folder") -> Path:
     Raises:
         OSError: it is a file, or cannot be written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:

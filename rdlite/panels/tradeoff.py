@@ -21,6 +21,7 @@ from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_WORDS, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
 from rdlite.studies.spec import NO_TEACHER
+from rdlite.studies.table import measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,7 @@ class TradeoffPanel(Panel):
     def __init__(self, study: str | results.Results = "tradeoff") -> None:
         self.study = results.read(study) if isinstance(study, (str, Path)) else study
         checks.instance("study", self.study, results.Results, "; see rdlite.studies.results.read")
-        spec, runs = self.study.spec, self.study.table
-        runs = runs[runs.method == "fit"]
+        runs = results.where(self.study.table, method="fit")
         for name in ("imbalance", "head", "temperature", "learning_rate"):
             values = sorted(set(runs[name]))
             checks.require(
@@ -94,8 +94,10 @@ class TradeoffPanel(Panel):
         }
         self.alphas = sorted({alpha for *_, alpha, _ in self._cells if alpha is not None})
         self.teachers = list(dict.fromkeys(runs.teacher))
-        self.pairs = {f"{big} -> {small}": (big, small) for big, small in spec.networks}
-        self.live_seed = max(spec.seeds) + 1
+        taught = runs[runs.teacher != NO_TEACHER]
+        pairs = dict.fromkeys(zip(taught.teacher_network, taught.student_network, strict=True))
+        self.pairs = {f"{big} -> {small}": (big, small) for big, small in pairs}
+        self.live_seed = int(runs.seed.max()) + 1
         self.trained: dict[Run, dict] = {}
         self._networks: dict[Run, nn.Module] = {}
         pairs = {
@@ -103,15 +105,14 @@ class TradeoffPanel(Panel):
             for name, (big, small) in self.pairs.items()
         }
         labels = {"teacher": "the teacher's", "one-hot": "one-hot"}
+        kinds = [kind for kind in labels if kind in set(taught.heldout_labels)]
         controls = {
             "alpha": slider("alpha", self.alphas, self.alphas[-1]),
             "teacher": dropdown(
                 "teacher", {t: TEACHER_WORDS.get(t, t) for t in self.teachers}, self.teachers[1]
             ),
             "student": dropdown("student", pairs, next(iter(pairs))),
-            "heldout_labels": dropdown(
-                "held-out labels", {k: labels[k] for k in spec.heldout_labels}, "teacher"
-            ),
+            "heldout_labels": dropdown("held-out labels", {k: labels[k] for k in kinds}, "teacher"),
         }
         self.button = widgets.Button(
             description="Train this one now",
@@ -124,7 +125,7 @@ class TradeoffPanel(Panel):
         )
         hint = (
             "alpha 0 is the balanced student, alpha 1 the robust one. Points are means over "
-            f"{len(spec.seeds)} seeds."
+            f"{runs.seed.nunique()} seeds."
         )
         actions = [self.button, self.progress]
         super().__init__(controls, size=(980, 420), actions=actions, hint=hint)
@@ -132,12 +133,14 @@ class TradeoffPanel(Panel):
     def run(self) -> Run:
         """The run that *Train this one now* trains."""
         state = self.state
-        return self.study.spec.run(
-            state["teacher"],
-            state["alpha"],
-            state["heldout_labels"],
+        big, small = self.pairs[state["student"]]
+        return self.study.spec.cell(
+            teacher=state["teacher"],
+            student=state["alpha"],
+            heldout_labels=state["heldout_labels"],
             seed=self.live_seed,
-            networks=self.pairs[state["student"]],
+            teacher_network=big,
+            student_network=small,
         )
 
     def train(self) -> None:
@@ -157,8 +160,9 @@ class TradeoffPanel(Panel):
         try:
             if new_teacher:
                 self._networks[run.teacher], _ = run.teacher.train(on_round=on_round)
-            net, history = run.train(self._networks.get(run.teacher), on_round=on_round)
-            self.trained[run] = run.measure(net, history)
+            teacher = self._networks.get(run.teacher)
+            net, history = run.train(teacher, on_round=on_round)
+            self.trained[run] = measure(run, net, history, teacher)
             self.forget()
             self.refresh()
         except (Exception, KeyboardInterrupt) as error:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from rdlite.guards import checks
 from rdlite.metrics import hypervolume
-from rdlite.studies.comparison import POINT, SETTING, Comparison, Estimate, where
+from rdlite.studies.comparison import POINT, SETTING, Comparison, Estimate
+from rdlite.studies.results import where
 
 EVEN = 0.02  # gains that differ from their mean by less than this are called even
 

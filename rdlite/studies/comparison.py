@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from rdlite.guards import checks
-from rdlite.studies.results import Results
-from rdlite.studies.spec import NO_TEACHER
+from rdlite.studies.results import Results, where
+from rdlite.studies.table import NO_TEACHER
 
 SETTING = ["temperature", "learning_rate"]
 METHOD = ["method", "teacher_network", "student_network", "teacher", "student", "heldout_labels"]
@@ -127,10 +127,7 @@ class Comparison:
     @property
     def first(self) -> dict[str, object]:
         """The task, and the first pair of networks and the first setting of the spec."""
-        spec = self.study.spec
-        pair = dict(zip(("teacher_network", "student_network"), spec.networks[0], strict=True))
-        setting = dict(zip(SETTING, (spec.temperatures[0], spec.config.learning_rate), strict=True))
-        return {"imbalance": spec.imbalance, "head": spec.head} | pair | setting
+        return self.study.spec.first
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
@@ -188,13 +185,7 @@ class Comparison:
     def tradeoff(self) -> Results:
         """`first_setting` of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
         rows = map(self.first_setting, dict.fromkeys(self.study.table.teacher))
-        spec = replace(
-            self.study.spec,
-            networks=self.study.spec.networks[:1],
-            heldout_labels=("teacher",),
-            parts=(),
-        )
-        return replace(self.study, spec=spec, table=pd.concat(rows, ignore_index=True))
+        return replace(self.study, table=pd.concat(rows, ignore_index=True))
 
     def frontier(self, teacher: str) -> np.ndarray:
         """(seeds, alphas, 2), average and worst class of `alphas`."""
@@ -205,13 +196,6 @@ class Comparison:
         for one in (OURS, name):
             checks.choice("name", one, self.methods)
         return self.methods[OURS][column].to_numpy() - self.methods[name][column].to_numpy()
-
-
-def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """Rows with these values in these columns."""
-    for column, value in values.items():
-        table = table[table[column] == value]
-    return table
 
 
 def points(rows: pd.DataFrame) -> np.ndarray:

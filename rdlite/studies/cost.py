@@ -15,6 +15,7 @@ from rdlite.guards import checks
 from rdlite.studies.run import Run
 
 STEPS = 5  # timed, after one that is not
+FORWARD = 1 / 3  # of a step; the gradient costs about two forward passes
 
 
 def seconds(run: Run, device: str = "cpu") -> float:
@@ -27,15 +28,16 @@ def seconds(run: Run, device: str = "cpu") -> float:
     splits, config = run.splits(device), run.config
     shape = (min(config.batch_size, len(splits.train)), *splits.train.images.shape[1:])
     one = step_seconds(run.network, shape, splits.num_classes, device)
-    forward = one / 3 / shape[0]  # an image; the gradient costs about two of them
+    forward = FORWARD * one / shape[0]  # an image
     steps = config.epochs * batches.steps_per_epoch(len(splits.train), config.batch_size)
     total = steps * one + (config.rounds or config.epochs) * len(splits.heldout) * forward
     if run.teacher is not None:
         each_view = run.teacher_view == "consistent" and (config.shift or config.flip)
         views = steps * shape[0] if each_view else len(splits.train)
         teacher = step_seconds(run.teacher.network, shape, splits.num_classes, device)
-        total += views * teacher / 3 / shape[0]
-    return total + (len(splits.test) + len(splits.heldout)) * forward
+        total += views * FORWARD * teacher / shape[0]
+    measured = len(splits.train) + len(splits.heldout) + len(splits.test)
+    return total + measured * forward
 
 
 def of_study(runs: Iterable[Run], processes: int, device: str = "cpu") -> float:

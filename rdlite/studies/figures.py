@@ -77,7 +77,7 @@ def against_alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Average and worst-class accuracy over alpha, with one standard error over seeds.
 
     Args:
-        table: rows of `rdlite.studies.grid.frame` of one teacher, a few alphas; the standard
+        table: rows of `rdlite.studies.table.frame` of one teacher, a few alphas; the standard
             students are left out.
     """
     ax, cells = axes(ax, 6.4, 4.0), _of_alphas(table)

@@ -16,38 +16,22 @@ import pandas as pd
 import torch
 
 from rdlite.guards import checks, files
-from rdlite.studies.results import CELL
 from rdlite.studies.run import Run
-from rdlite.studies.spec import NO_TEACHER, GridSpec
+from rdlite.studies.spec import GridSpec
 from rdlite.studies.store import Store
+from rdlite.studies.table import frame
 from rdlite.training import devices
 from rdlite.training.checkpoints import Checkpoint
 
 PROCESSES_ON_A_GPU = 4  # they share it
 BAR_FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed} gone, about {remaining} left"
-COLUMNS = [
-    *CELL,
-    "seed",
-    "average",
-    "worst",
-    "worst_class",
-    "seconds",
-    "heldout_average",
-    "heldout_worst",
-    "robust_loss",
-    "calibration",
-    "teacher_worst",
-    "teacher_calibration",
-    "per_class",
-    "multipliers",
-]
 
 
 class Diverged(FloatingPointError):
     """Runs of a grid diverged; the others are finished.
 
     Attributes:
-        table: of the finished ones, see `frame`.
+        table: of the finished ones, see `rdlite.studies.table.frame`.
     """
 
     def __init__(self, troubles: Iterable[str], table: pd.DataFrame, students: int) -> None:
@@ -80,8 +64,8 @@ def run_grid(
         progress: show a bar with the time left.
 
     Returns:
-        The table of `frame`. Ctrl-C ends the grid early: the rows are then those that are
-        finished.
+        The table of `rdlite.studies.table.frame`. Ctrl-C ends the grid early: the rows are then
+        those that are finished.
 
     Raises:
         Diverged: at the end, if training diverged; the message says which runs and where, and
@@ -90,7 +74,6 @@ def run_grid(
     """
     from tqdm.auto import tqdm
 
-    checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
     checks.require(
         executor is None
         or isinstance(executor, (joblib.Parallel, str))
@@ -99,41 +82,43 @@ def run_grid(
     )
     if store is not None:
         files.folder(store, "store")
-    runs = spec.runs()
-    teachers = list(dict.fromkeys(run.teacher for run in runs if run.teacher))
-    for run in {run.network: run for run in runs + teachers}.values():
-        run.create(spec.device)  # here first: bad arguments are found, archives are unpacked
+    teachers, students = networks(spec)
+    device = spec.device or "cpu"
+    for run in {run.network: run for run in students + teachers}.values():
+        run.create(device)  # here first: bad arguments are found, archives are unpacked
+    troubles: dict[Run, str] = {}  # what diverged, and where
     with contextlib.ExitStack() as stack:
-        executor = _parallel(executor, spec.device, stack)
-        folder = store or stack.enter_context(tempfile.TemporaryDirectory())
-        kept = Store(folder, spec.device)
-        waiting = [(run, True) for run in teachers]
-        waiting += [(run, False) for run in runs if run.teacher is None]
-        taught = [(run, False) for run in runs if run.teacher]
-        total = len(waiting) + len(taught)
-        bar = stack.enter_context(
-            tqdm(
-                total=total,
-                desc="networks",
-                bar_format=BAR_FORMAT,
-                smoothing=0,
-                disable=not progress,
-            )
+        parallel = _parallel(executor, device, stack)
+        kept = Store(store or stack.enter_context(tempfile.TemporaryDirectory()), device)
+        bar = tqdm(
+            total=len(teachers) + len(students),
+            desc="networks",
+            bar_format=BAR_FORMAT,
+            smoothing=0,
+            disable=not progress,
         )
-        troubles: dict[Run, str] = {}  # what diverged, and where
+        stack.enter_context(bar)
+
+        def finish(pending: list[Run], wait: bool) -> list[Run]:
+            """Train these; returns those that another process has."""
+            jobs = [joblib.delayed(_finish)(kept, run, run in teachers, wait) for run in pending]
+            left = []
+            for run, finished, trouble in parallel(jobs):
+                bar.update(finished)
+                if trouble:
+                    troubles[run] = trouble
+                if not finished:
+                    left.append(run)
+            return left
+
         with contextlib.suppress(KeyboardInterrupt):
-            for stage in (waiting, taught):
-                stage = [(run, weights) for run, weights in stage if run.teacher not in troubles]
-                for wait in (False, True):  # first those that no other process has
-                    jobs = [joblib.delayed(_finish)(kept, *job, wait) for job in stage]
-                    stage = []
-                    for run, weights, finished, trouble in executor(jobs):
-                        bar.update(finished)
-                        stage += [] if finished else [(run, weights)]
-                        troubles |= {run: trouble} if trouble else {}
-        table = frame(runs, kept)
+            alone, taught = ([r for r in students if (r.teacher is None) == a] for a in (1, 0))
+            for stage in (teachers + alone, taught):
+                pending = [run for run in stage if run.teacher not in troubles]
+                finish(finish(pending, wait=False), wait=True)
+        table = frame(students, kept)
     if troubles:
-        raise Diverged(troubles.values(), table, len(runs))
+        raise Diverged(troubles.values(), table, len(students))
     return table
 
 
@@ -159,7 +144,7 @@ def train(
         progress: print what is trained, with a bar.
 
     Returns:
-        The table of `frame`.
+        The table of `rdlite.studies.table.frame`.
 
     Raises:
         ValueError: a run was stopped and ``resume`` is not given, or it was another run.
@@ -168,25 +153,31 @@ def train(
             its last good round stays.
         OSError: the store cannot be written; checkpoint and finished runs are intact.
     """
-    checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
-    runs, kept = spec.runs(), Store(store, spec.device)
+    teachers, students = networks(spec)
+    kept = Store(store, spec.device or "cpu")
     progress = progress and devices.rank() == 0
     how = {"path": kept.folder / "checkpoint.pt", "every": every, "resume": resume}
     checks.require(
         resume or Checkpoint(**how).read() is None,
         f"{how['path']} is of a run that was stopped: go on with it (--resume), or delete it",
     )
-    teachers = [run.teacher for run in runs if run.teacher]
-    networks = list(dict.fromkeys(teachers + runs))
-    for number, run in enumerate(networks, 1):
+    every_run = teachers + students
+    for number, run in enumerate(every_run, 1):
         checkpoint = Checkpoint(**how, about={"run": run.about})
         if not devices.of_first(kept.done(run, weights=True)):
             if progress:
-                print(f"{number}/{len(networks)}  {run.label}", flush=True)
+                print(f"{number}/{len(every_run)}  {run.label}", flush=True)
             kept.finish(run, weights=True, checkpoint=checkpoint, progress=progress)
         if devices.of_first(checkpoint.is_mine()):  # or it was killed after the card was written
             checkpoint.remove()
-    return frame(runs, kept)
+    return frame(students, kept)
+
+
+def networks(spec: GridSpec) -> tuple[list[Run], list[Run]]:
+    """What a grid trains: teachers, each once, and students."""
+    checks.instance("spec", spec, GridSpec, "; GridSpec.from_file reads a file")
+    students = spec.runs()
+    return list(dict.fromkeys(run.teacher for run in students if run.teacher)), students
 
 
 def processes(device: str) -> int:
@@ -209,44 +200,13 @@ def _parallel(
     return joblib.Parallel(return_as="generator_unordered")
 
 
-def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, bool, str]:
+def _finish(store: Store, run: Run, weights: bool, wait: bool) -> tuple[Run, bool, str]:
+    """Train ``run`` with one thread: the run, whether it is finished, and where it diverged."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return run, weights, store.finish(run, weights=weights, wait=wait), ""
+        return run, store.finish(run, weights=weights, wait=wait), ""
     except FloatingPointError as error:
-        return run, weights, True, str(error)
-
-
-def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
-    """One row a finished run, in the order of ``runs``.
-
-    Columns: those of `CELL`, which say what was trained (the networks, the names of the teacher's
-    and the student's objective, alpha of the student, ...), seed (of the splits), average, worst,
-    worst_class (its name), seconds, heldout_average, heldout_worst, robust_loss (largest class
-    risk, nats), calibration (mean over classes of `class_calibration`, held-out images),
-    teacher_worst, teacher_calibration, per_class (a list of m accuracies) and multipliers (a list
-    of m, of the last round). Accuracies are fractions of the test set unless they say held-out.
-    """
-    rows = []
-    for run in runs:
-        result = store.result(run)
-        if result is not None:
-            teacher = (store.result(run.teacher) or {}) if run.teacher else {}
-            labels = {
-                "imbalance": run.imbalance,
-                "head": run.head,
-                "method": run.method,
-                "teacher_network": run.teacher.network if run.teacher else NO_TEACHER,
-                "student_network": run.network,
-                "teacher": run.teacher.objective.name if run.teacher else NO_TEACHER,
-                "student": run.objective.name,
-                "alpha": run.objective.alpha,
-                "heldout_labels": run.heldout_labels,
-                "temperature": run.temperature,
-                "learning_rate": run.config.learning_rate,
-                "seed": run.seed,
-                "teacher_worst": teacher.get("worst"),
-                "teacher_calibration": teacher.get("calibration"),
-            }
-            rows.append(labels | result)
-    return pd.DataFrame(rows, columns=COLUMNS)
+        return run, True, str(error)
+    finally:
+        torch.set_num_threads(threads)

@@ -13,22 +13,12 @@ import torch
 
 import rdlite
 from rdlite.guards import checks, files
-from rdlite.studies.spec import NO_TEACHER, GridSpec
+from rdlite.studies.run import TASK
+from rdlite.studies.spec import GridSpec
+from rdlite.studies.table import NO_TEACHER, SETTINGS
 
 SHIPPED = Path(__file__).parents[2] / "data" / "results"
-CELL = [  # what was trained, but for the seed
-    "imbalance",
-    "head",
-    "method",
-    "teacher_network",
-    "student_network",
-    "teacher",
-    "student",
-    "alpha",
-    "heldout_labels",
-    "temperature",
-    "learning_rate",
-]
+TEXT = ["teacher", "student"]  # "none" is a teacher, "0.5" a student
 VECTORS = {"per_class": "accuracy", "multipliers": "multiplier"}  # a list -> m columns
 
 
@@ -38,15 +28,17 @@ class Results:
 
     Attributes:
         spec: what was asked.
-        table: see `rdlite.studies.grid.frame`.
-        class_names: m names.
+        table: see `rdlite.studies.table.frame`.
+        class_names: m names, of the first task.
         task_counts: for each task m training images (the counts do not depend on the seed).
+        task_names: for each task m names; empty where all have the same classes.
     """
 
     spec: GridSpec
     table: pd.DataFrame
     class_names: tuple[str, ...]
     task_counts: tuple[tuple[int, ...], ...]
+    task_names: tuple[tuple[str, ...], ...] = ()
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -59,22 +51,32 @@ class Results:
 
     def tasks(self) -> list[Results]:
         """The same study as one of a single task each, in the order of the spec."""
+        names = self.task_names or [self.class_names] * len(self.task_counts)
         parts = []
-        for spec, counts in zip(self.spec.by_task(), self.task_counts, strict=True):
-            own = (self.table.imbalance == spec.imbalance) & (self.table["head"] == spec.head)
-            parts.append(replace(self, spec=spec, table=self.table[own], task_counts=(counts,)))
+        for spec, own, counts in zip(self.spec.by_task(), names, self.task_counts, strict=True):
+            rows = where(self.table, **{name: spec.first[name] for name in TASK})
+            whole = {"spec": spec, "class_names": own, "task_names": ()}
+            parts.append(replace(self, table=rows, task_counts=(counts,), **whole))
         return parts
 
     def students(
         self, teacher_network: str, student_network: str, heldout_labels: str = "teacher"
     ) -> pd.DataFrame:
         """Rows of one pair of networks, and of the same student without a teacher; no baselines."""
-        table = self.table[self.table.method == "fit"]
+        table = where(self.table, method="fit", student_network=student_network)
         taught = (table.teacher_network == teacher_network) & (
             table.heldout_labels == heldout_labels
         )
         alone = table.teacher == NO_TEACHER
-        return table[(table.student_network == student_network) & (taught | alone)]
+        return table[taught | alone]
+
+
+def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Rows with these values in these columns; None is an empty place."""
+    for name, value in values.items():
+        if name in table:
+            table = table[table[name].isna() if value is None else table[name] == value]
+    return table
 
 
 def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Path:
@@ -83,7 +85,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     Args:
         folder: where to, made if it is not there.
         spec_file: the TOML file of the study; it is copied.
-        table: see `rdlite.studies.grid.frame`.
+        table: see `rdlite.studies.table.frame`.
 
     Raises:
         ValueError: a table of something else.
@@ -91,26 +93,31 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     """
     checks.require(
         {*VECTORS, "seconds"} <= set(table.columns),
-        f"table must be one of rdlite.studies.grid.frame, got the columns {list(table.columns)}",
+        f"table must be one of rdlite.studies.table.frame, got the columns {list(table.columns)}",
     )
-    folder, text = files.folder(folder), Path(spec_file).read_text(encoding="utf-8")
-    splits = [one.runs()[0].splits() for one in GridSpec.from_file(spec_file).by_task()]
+    folder = files.folder(folder)
+    text = Path(spec_file).expanduser().read_text(encoding="utf-8-sig")
+    tasks = GridSpec.from_file(spec_file).by_task()
+    splits = [replace(task.runs()[0], add_heldout=False).splits() for task in tasks]
     about = {
-        "class_names": splits[0].class_names,
+        "class_names": [one.class_names for one in splits],
         "class_counts": [one.train.class_counts.tolist() for one in splits],
         "rdlite": rdlite.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
     wide = table.drop(columns=[*VECTORS, "seconds"]).dropna(axis="columns", how="all")
+    measured = [name for name in wide if name not in SETTINGS]
+    wide[measured] = wide[measured].round(4)
     for column, name in VECTORS.items():
-        values = np.array(table[column].tolist())
-        wide = wide.join(pd.DataFrame(values).add_prefix(f"{name}_").set_index(table.index))
+        lines = [dict(enumerate(row)) for row in table[column]]  # fewer classes end in NaN
+        values = pd.DataFrame(lines, index=table.index)
+        wide = wide.join(values.add_prefix(f"{name}_").round(4))
     wide["seconds"] = table.seconds.round(1)
     contents = {
         "spec.toml": text,
         "about.json": json.dumps(about, indent=1) + "\n",
-        "runs.csv": wide.round(4).to_csv(index=False),
+        "runs.csv": wide.to_csv(index=False),
     }
     for name, content in contents.items():
         with files.whole(folder / name) as file:
@@ -127,7 +134,8 @@ def read(folder: str | Path) -> Results:
     """
     shipped = sorted(file.parent.name for file in SHIPPED.glob("*/runs.csv"))
     name = str(folder)
-    folder = SHIPPED / name if name in shipped and not Path(name).exists() else Path(name)
+    own = Path(name).expanduser()
+    folder = SHIPPED / name if name in shipped and not own.exists() else own
     if not (folder / "runs.csv").is_file():
         raise FileNotFoundError(
             f"a study must be a folder with runs.csv, or one of {', '.join(shipped)}, got {name!r}"
@@ -136,29 +144,31 @@ def read(folder: str | Path) -> Results:
     about = folder / "about.json"
     try:
         known = json.loads(about.read_text(encoding="utf-8"))
-        names, counts = known["class_names"], known["class_counts"]
+        names, counts = (tuple(map(tuple, known[k])) for k in ("class_names", "class_counts"))
     except (ValueError, KeyError, TypeError):
         raise ValueError(
             f"{about} must name class_names and class_counts; is it cut short?"
         ) from None
     return Results(
         spec=GridSpec.from_file(folder / "spec.toml"),
-        table=_table(folder / "runs.csv", len(names)),
-        class_names=tuple(names),
-        task_counts=tuple(map(tuple, counts)),
+        table=_table(folder / "runs.csv", max(map(len, names))),
+        class_names=names[0],
+        task_counts=counts,
+        task_names=names if len(set(names)) > 1 else (),
     )
 
 
 def _table(file: Path, m: int) -> pd.DataFrame:
-    text = {"teacher": str, "student": str}  # "none" is a teacher, "0.5" a student
-    missing = {name: [""] for name in ("teacher_worst", "teacher_calibration")}  # without a teacher
     try:
-        wide = pd.read_csv(file, dtype=text, keep_default_na=False, na_values=missing)
+        wide = pd.read_csv(
+            file, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""]
+        )
         table = wide[[name for name in wide if not name.startswith(tuple(VECTORS.values()))]].copy()
         for column, name in VECTORS.items():
-            table[column] = wide[[f"{name}_{k}" for k in range(m)]].to_numpy().tolist()
-        table[[*CELL, "seed", "average", "worst"]]
-    except (ValueError, KeyError) as error:
+            rows = wide[[f"{name}_{k}" for k in range(m)]].to_numpy()
+            table[column] = [row[~np.isnan(row)].tolist() for row in rows]
+        table[["imbalance", "head", "method", *TEXT, "alpha", "seed", "average", "worst"]]
+    except (ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{file} is not a table of rdlite of {m} classes ({reason})") from None
     return table
@@ -172,16 +182,18 @@ def with_error(mean: float, error: float, seeds: int) -> str:
 def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of every cell of a grid, in the table's order.
 
-    Columns: those that say what was trained (`CELL`), average, average_error, worst,
+    Columns: those that say what was trained (`SETTINGS`), average, average_error, worst,
     worst_error, seeds; the error is 0 for one seed.
     """
-    keys = [name for name in CELL if name in table]
-    groups = table.groupby(keys, sort=False)
+    keys = [name for name in table if name in SETTINGS]
+    groups = table.groupby(keys, sort=False, dropna=False)
     cells = groups.agg(
         average=("average", "mean"),
         average_error=("average", "sem"),
         worst=("worst", "mean"),
         worst_error=("worst", "sem"),
         seeds=("seed", "nunique"),
-    )
-    return cells.fillna(0.0).reset_index()
+    ).reset_index()
+    errors = ["average_error", "worst_error"]
+    cells[errors] = cells[errors].fillna(0.0)
+    return cells

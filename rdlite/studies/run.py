@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-import rdlite
 from rdlite import baselines, data, models
-from rdlite.data import protocol
-from rdlite.distillation import TEACHER_VIEWS, distill, predict
+from rdlite.data import Split, protocol
+from rdlite.distillation import TEACHER_VIEWS, predict, soft_targets
 from rdlite.guards import checks
-from rdlite.metrics import class_calibration, summary
-from rdlite.objectives import STANDARD, Objective, class_risks
-from rdlite.training.config import TrainConfig
-from rdlite.training.history import History
-from rdlite.training.loop import fit
+from rdlite.guards.checks import ranged
+from rdlite.objectives import STANDARD, Objective
+from rdlite.training import Checkpoint, History, TrainConfig, fit
+
+TASK = ("dataset", "imbalance", "head", "heldout", "selection", "size")  # what is learnt
+TEACHING = ("heldout_labels", "teacher_view", "views", "temperature", "mix")
+ON_HELDOUT = ("post-shifted", "ada-alpha", "ada-margin")  # methods that learn from these images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +33,19 @@ class Run:
     """One network to train, in full.
 
     Args:
-        dataset, imbalance, head, heldout, size, seed: see `rdlite.data.load`.
+        dataset, imbalance, head, heldout, selection, size, seed: see `rdlite.data.load`.
         network: see `rdlite.models.create`; its first weights are drawn from ``config.seed``.
         method: ``"fit"`` for eqs (6)-(8), or a baseline, see `rdlite.baselines.NAMES`.
         objective: eq. (3), with the method ``"fit"``.
         teacher: the run that trains the teacher; None for the one-hot labels.
-        heldout_labels, teacher_view, temperature, mix: see `rdlite.distillation.distill`; they
-            matter only with a teacher.
+        heldout_labels, teacher_view, views, temperature, mix: see `rdlite.distillation.distill`.
+        smoothing: share of the uniform distribution in the labels; without a teacher, with ``fit``.
+        add_heldout: train on the held-out images, too: the control of a rival that has no other use
+            for them.
         config: how to train.
+
+    What does not matter (a temperature without a teacher, the objective of a baseline) is set to
+    its default, so that runs that train alike are equal.
 
     Raises:
         ValueError: an unknown name, a value out of range, a method that needs a teacher.
@@ -47,48 +54,63 @@ class Run:
     True
     """
 
-    dataset: str = "fashion-mnist"
+    dataset: str = ranged("fashion-mnist", checks.choice, data.SOURCES)
     imbalance: float = 100
     head: int = 1000
     heldout: int = 200
-    size: int | None = None
+    selection: int = 0
+    size: int | None = ranged(None, checks.integer, low=4)
     seed: int = 0
     network: str
-    method: str = "fit"
+    method: str = ranged("fit", checks.choice, ["fit", *baselines.NAMES])
     objective: Objective = STANDARD
     teacher: Run | None = None
-    heldout_labels: str = "one-hot"
-    teacher_view: str = "consistent"
-    temperature: float = 1.0
-    mix: float = 1.0
+    heldout_labels: str = ranged("teacher", checks.choice, ["teacher", "one-hot"])
+    teacher_view: str = ranged("consistent", checks.choice, TEACHER_VIEWS)
+    views: int = ranged(8, checks.integer, low=1)
+    temperature: float = ranged(1.0, checks.number, low=0, above=True)
+    mix: float = ranged(1.0, checks.number, low=0, high=1)
+    smoothing: float = ranged(0.0, checks.number, low=0, high=1)
+    add_heldout: bool = ranged(False, checks.flag)
     config: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        checks.choice("dataset", self.dataset, data.SOURCES)
-        task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout", "seed")}
-        protocol.Options(**task)
+        names = ("imbalance", "head", "heldout", "selection", "seed")
+        protocol.Options(**{name: getattr(self, name) for name in names})
         models.check_name("network", self.network)
-        checks.choice("method", self.method, ["fit", *baselines.NAMES])
+        checks.ranges(self)
         checks.instance("objective", self.objective, Objective, "; see Objective.named")
         checks.instance("config", self.config, TrainConfig)
-        if self.teacher is not None:
+        taught, fits = self.teacher is not None, self.method == "fit"
+        if taught:
             checks.instance("teacher", self.teacher, Run)
-        known = baselines.ON_LABELS if self.teacher is None else baselines.WITH_A_TEACHER
         checks.require(
-            self.method == "fit" or self.method in known,
-            f"teacher must be {'a Run' if self.teacher is None else 'None'} for the method "
-            f"{self.method!r}, got {'None' if self.teacher is None else self.teacher.label!r}",
+            fits or self.method in methods(taught),
+            f"teacher must be {'None' if taught else 'a Run'} for the method {self.method!r}, "
+            f"got {self.teacher.label if taught else None!r}",
         )
-        checks.choice("heldout_labels", self.heldout_labels, ["teacher", "one-hot"])
-        checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
-        checks.number("temperature", self.temperature, low=0, above=True)
-        checks.number("mix", self.mix, low=0, high=1)
+        checks.require(
+            not self.smoothing or (fits and not taught),
+            f"smoothing must be 0 with a teacher or a baseline, got {self.smoothing!r}",
+        )
+        needed = self.objective.alpha > 0 if fits else self.method in ON_HELDOUT
+        checks.require(
+            not (self.add_heldout and needed),
+            "add_heldout must be false where held-out images move a player or a shift, got True",
+        )
+        idle = set() if taught else set(TEACHING)
+        idle |= set() if fits else {"objective", "heldout_labels"}
+        idle |= set() if self.teacher_view == "views" else {"views"}
+        for one in fields(self):
+            if one.name in idle:
+                object.__setattr__(self, one.name, one.default)
 
     @property
     def key(self) -> str:
-        """A hash of what differs from the defaults, and of rdlite's version: its files' name."""
-        text = json.dumps([self.about, rdlite.__version__], sort_keys=True, default=plain)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        """A hash of what differs from the defaults: the name of its files, in every version."""
+        text = json.dumps(self.about, default=plain)
+        same = json.loads(text, parse_int=float)  # 10 and 10.0 are one run
+        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:20]
 
     @property
     def about(self) -> dict:
@@ -96,11 +118,16 @@ class Run:
         return _described(self)
 
     @property
+    def task(self) -> tuple:
+        """The values of `TASK`."""
+        return tuple(getattr(self, name) for name in TASK)
+
+    @property
     def label(self) -> str:
         """The run in words.
 
         >>> Run(network="cnn-6", teacher=Run(network="cnn-16")).label
-        'seed 0: cnn-6 for standard, taught by cnn-16 for standard, held-out labels one-hot'
+        'seed 0: cnn-6 for standard, taught by cnn-16 for standard, held-out labels teacher'
         """
         what = self.objective.name if self.method == "fit" else self.method
         words = f"seed {self.seed}: {self.network} for {what}"
@@ -111,25 +138,18 @@ class Run:
 
     def splits(self, device: str = "cpu") -> data.Splits:
         """The images, on ``device``; kept for the next run of this process."""
-        return _load(
-            self.dataset,
-            device,
-            imbalance=self.imbalance,
-            head=self.head,
-            heldout=self.heldout,
-            size=self.size,
-            seed=self.seed,
-        )
+        splits = _load(device=device, seed=self.seed, **dict(zip(TASK, self.task, strict=True)))
+        if not self.add_heldout:
+            return splits
+        both = [splits.train, splits.heldout]
+        joined = (torch.cat([getattr(one, name) for one in both]) for name in ("images", "labels"))
+        return replace(splits, train=Split(*joined, splits.class_names))
 
     def create(self, device: str = "cpu") -> nn.Module:
         """The network before training."""
         splits = self.splits(device)
-        net = models.create(
-            self.network,
-            num_classes=splits.num_classes,
-            in_channels=splits.in_channels,
-            seed=self.config.seed,
-        )
+        sizes = {"num_classes": splits.num_classes, "in_channels": splits.in_channels}
+        net = models.create(self.network, **sizes, seed=self.config.seed)
         return net.to(device, memory_format=torch.channels_last)  # about 1.4 x faster on a CPU
 
     def train(
@@ -137,49 +157,45 @@ class Run:
         teacher: nn.Module | None = None,
         *,
         device: str = "cpu",
-        **options: object,
+        checkpoint: Checkpoint | None = None,
+        progress: bool = False,
+        on_round: Callable[[dict], None] | None = None,
     ) -> tuple[nn.Module, History]:
         """Train the network; returns what predicts, and what happened.
 
         Args:
             teacher: the trained network of ``self.teacher``.
             device: ``"cpu"``, ``"cuda"``, ...
-            options: ``checkpoint``, ``progress`` and ``on_round`` of `rdlite.training.fit`.
+            checkpoint, progress, on_round: see `rdlite.training.fit`.
         """
         splits, net = self.splits(device), self.create(device)
-        how = {"config": self.config, **options}
+        how = {"config": self.config, "checkpoint": checkpoint}
+        how |= {"progress": progress, "on_round": on_round}
         if self.teacher is not None:
-            names = ("heldout_labels", "teacher_view", "temperature", "mix")
-            how |= {name: getattr(self, name) for name in names}
+            checks.instance("teacher", teacher, nn.Module, "; train self.teacher first")
+            how |= {name: getattr(self, name) for name in TEACHING} | {"teacher": teacher}
         if self.method != "fit":
-            known = baselines.ON_LABELS if self.teacher is None else baselines.WITH_A_TEACHER
-            if self.teacher is not None:
-                how["teacher"] = teacher
-            history = known[self.method](net, splits, **how)
-        elif self.teacher is None:
-            history = fit(net, splits.train, self.objective, heldout=splits.heldout, **how)
+            train = methods(self.teacher is not None)[self.method]
+            history = train(net, splits, **how)
+        elif self.smoothing:
+            how |= {"heldout": splits.heldout, "targets": self.targets(splits.train)}
+            history = fit(net, splits.train, self.objective, **how)
         else:
-            history = distill(teacher, net, splits, self.objective, **how)
+            history = baselines.trained(net, splits, objective=self.objective, **how)
         return history.scorer, history
 
-    def measure(self, net: nn.Module, history: History) -> dict:
-        """What `rdlite.studies.grid.frame` shows: on the test set, and on the held-out images."""
-        splits = self.splits(str(models.device_of(net)))
-        logits, heldout_logits = predict(net, splits.test), predict(net, splits.heldout)
-        scores = summary(logits, splits.test.labels)
-        heldout = summary(heldout_logits, splits.heldout.labels)
-        p = torch.softmax(heldout_logits, 1)
-        return {
-            "average": scores["average"],
-            "worst": scores["worst"],
-            "worst_class": splits.class_names[scores["worst_class"]],
-            "per_class": scores["per_class"],
-            "robust_loss": float(class_risks(logits, splits.test.one_hot()).max()),
-            "heldout_average": heldout["average"],
-            "heldout_worst": heldout["worst"],
-            "calibration": float(class_calibration(p, splits.heldout.labels).mean()),
-            "multipliers": history.multipliers[-1].tolist(),
-        }
+    def targets(self, split: Split, teacher: nn.Module | None = None) -> Tensor:
+        """P of the plain images of ``split``: (n, m); of the method ``fit``."""
+        if self.teacher is not None:
+            how = {"temperature": self.temperature, "mix": self.mix}
+            return soft_targets(predict(teacher, split), split.labels, **how)
+        uniform = torch.zeros(len(split), split.num_classes, device=split.labels.device)
+        return soft_targets(uniform, split.labels, mix=self.smoothing)
+
+
+def methods(taught: bool) -> dict[str, Callable]:
+    """The baselines with a teacher, or those on labels: name -> how to train."""
+    return baselines.WITH_A_TEACHER if taught else baselines.ON_LABELS
 
 
 def plain(number: object) -> object:
@@ -205,5 +221,5 @@ def _described(value: object) -> object:
 @lru_cache(maxsize=2)
 def _load(dataset: str, device: str, **options: object) -> data.Splits:
     splits = data.load(dataset, **options)
-    parts = {name: getattr(splits, name).to(device) for name in ("train", "heldout", "test")}
-    return replace(splits, **parts)
+    parts = {name: getattr(splits, name) for name in ("train", "heldout", "selection", "test")}
+    return replace(splits, **{name: part.to(device) for name, part in parts.items() if part})

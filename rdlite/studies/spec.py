@@ -1,228 +1,238 @@
-"""What to train: a frozen spec, made in Python or from a TOML file, and the runs it stands for."""
+"""What to train: a run whose values may be lists, in Python or in a TOML file."""
 
 from __future__ import annotations
 
+import copy
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
-from rdlite import baselines, data, models
-from rdlite.data import protocol
-from rdlite.distillation import TEACHER_VIEWS
+from rdlite import baselines, models
 from rdlite.guards import checks
 from rdlite.objectives import NAMED, Objective
-from rdlite.studies.run import Run
-from rdlite.training.config import TrainConfig
+from rdlite.studies.run import TASK, Run, methods
+from rdlite.studies.table import CONFIG, HOW, NO_TEACHER
+from rdlite.training import TrainConfig
 
-NO_TEACHER = "none"  # the student learns from the one-hot labels
 RECIPES = Path(__file__).parents[1] / "recipes"
 STUDENT_SEED = 1000  # added to the run's seed, so that a student does not start as its teacher
+PLAIN = Run(network="linear")  # whose values are the defaults
+DEFAULTS = {  # in the order in which a grid goes through them, the last one first
+    **dict(zip(TASK, PLAIN.task, strict=True)),
+    "seed": [0, 1, 2],
+    "teacher_network": "cnn-16",
+    "student_network": "cnn-6",
+    "teacher": [NO_TEACHER, *NAMED],
+    **{name: getattr(PLAIN, name) for name in HOW if name != "heldout_labels"},
+    **{name: getattr(PLAIN.config, name) for name in CONFIG},
+    "method": PLAIN.method,
+    "heldout_labels": PLAIN.heldout_labels,
+    "student": [*NAMED],
+}
+KEYS = (*DEFAULTS, *(f"teacher_{name}" for name in CONFIG))
+Axes = dict[tuple[str, ...], tuple[tuple, ...]]  # keys that go together -> rows of their values
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class GridSpec:
-    """A grid: for each seed, every teacher objective with every student objective.
+    """Every combination of some values: a `Run` whose values may be lists.
 
-    An objective is ``"standard"``, ``"balanced"``, ``"robust"``, or a number: that alpha of
-    eq. (3), with the balanced anchor, so that 0 is balanced and 1 is robust.
+    >>> spec = GridSpec(teacher=["none", "standard"], student=["standard", 0.5, "robust"], seed=0)
+    >>> len(spec.runs())
+    6
+
+    Keys are the columns of the table, `rdlite.studies.table.frame`, and each takes a value or a
+    list: those of `Run` and of `TrainConfig`, of which those of the teacher's training begin with
+    ``teacher_`` (``teacher_epochs``; where it is not said, the student's). Besides, ``network`` is
+    ``teacher_network`` and ``student_network``, and ``teacher`` and ``student`` are objectives:
+    ``"standard"``, ``"balanced"``, ``"robust"``, or a number, that alpha of eq. (3) with the
+    balanced anchor; a teacher may also be ``"none"``, for the one-hot labels. By default each
+    teacher is combined with each student, for the seeds 0, 1 and 2.
+
+    Values that go together have one key: ``"head, heldout" = [[1000, 200], [2500, 500]]``.
+
+    Each run is trained once, and a value that does not matter for it makes no other run. A baseline
+    is combined with the teachers, or with ``"none"``, that it knows; smoothing with ``"none"``.
 
     Args:
-        dataset, imbalance, head, heldout, size: see `rdlite.data.load`; the seed of a run also
-            draws its splits.
-        networks: pairs (teacher's, student's), see `rdlite.models.create`.
-        teachers: objectives, and ``"none"`` for the one-hot labels.
-        students: objectives.
-        baselines: of `rdlite.baselines.NAMES`: those on labels where the teacher is ``"none"``,
-            those with a teacher for every other teacher.
-        heldout_labels: of ``"teacher"``, ``"one-hot"``; without a teacher always one-hot. Baselines
-            do not use them.
-        seeds: one run of the grid for each.
-        teacher_view, mix: see `rdlite.distillation.distill`.
-        temperatures: of the teacher's probabilities, every one for every student.
-        learning_rates: of the students; empty for that of ``config``, which teachers use.
-        config: how to train both; its seed is replaced by the run's.
-        tasks, parts: fields that replace those above, one dict after another: the grid is then
-            trained for every task, and for each the union of the parts.
-        device: ``"cpu"``, ``"cuda"``, ...
+        grid: tables of keys that replace those beside it, one after another; the grid is their
+            union.
+        device: ``"cpu"``, ``"cuda"``, ...; None for what the caller has.
+        keys: see above.
 
     Raises:
-        ValueError: an unknown name or an empty list.
+        ValueError: an unknown key, an empty list, a value that a run refuses.
     """
 
-    dataset: str = "fashion-mnist"
-    imbalance: float = 100
-    head: int = 5000
-    heldout: int = 500
-    size: int | None = 14
-    networks: tuple[tuple[str, str], ...] = (("cnn-16", "cnn-6"),)
-    teachers: tuple[str | float, ...] = (NO_TEACHER, *NAMED)
-    students: tuple[str | float, ...] = tuple(NAMED)
-    baselines: tuple[str, ...] = ()
-    heldout_labels: tuple[str, ...] = ("teacher",)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    teacher_view: str = "consistent"
-    temperatures: tuple[float, ...] = (1.0,)
-    learning_rates: tuple[float, ...] = ()
-    mix: float = 0.5
-    config: TrainConfig = field(default_factory=lambda: TrainConfig(rounds=24))
-    tasks: tuple[Mapping, ...] = ()
-    parts: tuple[Mapping, ...] = ()
-    device: str = "cpu"
+    shared: Axes
+    grid: tuple[Axes, ...]
+    device: str | None
+    _runs: tuple[Run, ...] = field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        checks.choice("dataset", self.dataset, data.SOURCES)
-        task = {name: getattr(self, name) for name in ("imbalance", "head", "heldout")}
-        protocol.Options(**task, seed=0)
-        checks.number("mix", self.mix, low=0, high=1)
-        checks.instance("config", self.config, TrainConfig)
-        lists = {
-            "networks": None,
-            "teachers": (NO_TEACHER, *NAMED),
-            "students": tuple(NAMED),
-            "baselines": baselines.NAMES,
-            "heldout_labels": ("teacher", "one-hot"),
-            "temperatures": None,
-            "learning_rates": None,
-            "seeds": None,
-        }
-        for name, allowed in lists.items():
-            chosen = getattr(self, name)
-            needed = name not in ("baselines", "learning_rates")
-            checks.require(
-                isinstance(chosen, (tuple, list)) and len(chosen) >= needed,
-                f"{name} must be a list" + " that is not empty" * needed + f", got {chosen!r}",
-            )
-            for value in chosen if allowed else ():
-                if isinstance(value, str) or name not in ("teachers", "students"):
-                    checks.choice(name, value, allowed)
-                else:
-                    checks.number(name, value, low=0, high=1)
+    def __init__(
+        self, /, *, grid: Sequence[Mapping] = (), device: str | None = None, **keys: object
+    ) -> None:
+        self._set(_over(_axes(DEFAULTS), _axes(keys)), grid, device)
+
+    def _set(self, shared: Axes, grid: Sequence[Mapping], device: str | None) -> GridSpec:
         checks.require(
-            all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in self.networks),
-            f"networks must be pairs (teacher's, student's), got {self.networks!r}",
+            isinstance(grid, (list, tuple)) and all(isinstance(one, Mapping) for one in grid),
+            f"grid must be tables of keys, [[grid]], got {grid!r}",
         )
-        for name in (name for pair in self.networks for name in pair):
-            models.check_name("networks", name)
-        checks.choice("teacher_view", self.teacher_view, TEACHER_VIEWS)
-        for seed in self.seeds:
-            checks.integer("seeds", seed, low=0, high=2**32 - 1 - STUDENT_SEED)
-        for name in ("temperatures", "learning_rates"):
-            for value in getattr(self, name):
-                checks.number(name, value, low=0, above=True)
-        checks.require(
-            self.config.scorer == "last",
-            "config must have scorer='last' in a grid: a shared teacher is one network, "
-            f"got {self.config.scorer!r}",
-        )
-        own = {one.name for one in fields(self)} - {"tasks", "parts", "config", "device"}
-        for name in ("tasks", "parts"):
-            for changes in getattr(self, name):
-                checks.require(
-                    isinstance(changes, Mapping), f"{name} must be tables of keys, got {changes!r}"
-                )
-                for key in changes:
-                    checks.choice(f"a key of {name}", key, sorted(own))
-        self.by_task() if self.tasks else self._by_part()  # the values, too
-
-    def by_task(self) -> list[GridSpec]:
-        """The same grid as one of a single task each."""
-        return [replace(self, tasks=(), **task) for task in self.tasks] or [self]
-
-    def _by_part(self) -> list[GridSpec]:
-        return [replace(self, parts=(), **part) for part in self.parts] or [self]
+        tables: list[Axes] = []
+        by_task: dict[tuple, list[Run]] = {}
+        for number, table in enumerate(grid or [{}], 1):
+            try:
+                tables.append(_axes(table))
+                for run in _runs(_over(shared, tables[-1])):
+                    by_task.setdefault(run.task, []).append(run)
+            except ValueError as error:
+                raise ValueError(f"table {number} of grid: {error}" if grid else error) from None
+        made = [run for runs in by_task.values() for run in sorted(runs, key=lambda run: run.seed)]
+        self.__dict__.update(shared=shared, grid=tuple(tables), device=device)
+        self.__dict__.update(_runs=tuple(dict.fromkeys(made)))
+        return self
 
     @classmethod
     def from_file(cls, path: str | Path) -> GridSpec:
-        """The grid of a TOML file: the fields above, those of `TrainConfig` in a table ``config``.
-
-        See `recipe` for those that rdlite ships.
+        """The grid of a TOML file; see `recipe` for those that rdlite ships.
 
         Raises:
             ValueError: not TOML, an unknown key, a value that cannot be; the message says which.
             OSError: no such file.
         """
         try:
-            keys = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(**tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise OSError(
                 f"path must be a TOML file, got {str(path)!r} ({error.strerror})"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a TOML file: {error}") from None
-        config = keys.pop("config", {})
-        for where, given, known in (("spec", keys, cls), ("config", config, TrainConfig)):
-            checks.require(
-                isinstance(given, dict), f"{where} must be a table of keys, got {given!r}"
-            )
-            for key in given:
-                checks.choice(f"a key of {where}", key, [f.name for f in fields(known)])
-        return cls(**_tuples(keys), config=TrainConfig(**config))
 
     def runs(self) -> list[Run]:
         """Every student of the grid, task by task and seed by seed; each once."""
-        made = []
-        for task in self.by_task():
-            parts = [run for part in task._by_part() for run in part._runs()]
-            made += sorted(parts, key=lambda run: run.seed)
-        return list(dict.fromkeys(made))
+        return list(self._runs)
 
-    def _runs(self) -> list[Run]:
-        made = []
-        for seed, networks, teacher in product(self.seeds, self.networks, self.teachers):
-            known = baselines.ON_LABELS if teacher == NO_TEACHER else baselines.WITH_A_TEACHER
-            how = list(product(self.temperatures, self.learning_rates or [None]))
-            for temperature, learning_rate in how:
-                options = {
-                    "seed": seed,
-                    "networks": networks,
-                    "temperature": temperature,
-                    "learning_rate": learning_rate,
-                }
-                made += [
-                    self.run(teacher, student, labels, **options)
-                    for labels, student in product(self.heldout_labels, self.students)
-                ]
-                made += [
-                    self.run(teacher, "standard", method=name, **options)
-                    for name in self.baselines
-                    if name in known
-                ]
-        return made
+    def but(self, **changes: object) -> GridSpec:
+        """This grid with other shared values, another ``grid`` or ``device``."""
+        grid, device = changes.pop("grid", self.grid), changes.pop("device", self.device)
+        return copy.copy(self)._set(_over(self.shared, _axes(changes)), grid, device)
 
-    def run(
-        self,
-        teacher: str | float,
-        student: str | float,
-        heldout_labels: str = "teacher",
-        *,
-        method: str = "fit",
-        seed: int = 0,
-        networks: tuple[str, str] | None = None,
-        temperature: float | None = None,
-        learning_rate: float | None = None,
-    ) -> Run:
-        """One cell of the grid, for one seed; by default the first networks and temperature."""
-        big, small = networks or self.networks[0]
-        rate = learning_rate or self.config.learning_rate
-        config = replace(self.config, seed=seed + STUDENT_SEED, learning_rate=rate)
-        task = {name: getattr(self, name) for name in ("dataset", "imbalance", "head", "heldout")}
-        task |= {"size": self.size, "seed": seed}
-        learner = Run(**task, network=small, config=config, objective=Objective.named(student))
-        if teacher == NO_TEACHER:
-            return replace(learner, method=method)
-        config = replace(self.config, seed=seed)
-        tutor = Run(**task, network=big, objective=Objective.named(teacher), config=config)
-        return replace(
-            learner,
-            method=method,
-            teacher=tutor,
-            heldout_labels=heldout_labels,
-            teacher_view=self.teacher_view,
-            temperature=temperature or self.temperatures[0],
-            mix=self.mix,
+    def by_task(self) -> list[GridSpec]:
+        """The same grid as one of a single task each, see `rdlite.studies.run.TASK`."""
+        parts = []
+        for task in dict.fromkeys(run.task for run in self._runs):
+            wanted = dict(zip(TASK, task, strict=True))
+            tables = [_narrowed(_over(self.shared, table), wanted) for table in self.grid or [{}]]
+            own = [table for table in tables if all(table.values())]
+            parts.append(copy.copy(self)._set(_axes(self.first | wanted), own, self.device))
+        return parts
+
+    @property
+    def first(self) -> dict:
+        """The first of the shared values of each key."""
+        return next(_combinations(self.shared))
+
+    def cell(self, **keys: object) -> Run:
+        """One run: the first of the shared values, but for ``keys``.
+
+        >>> GridSpec().cell(teacher="standard", student="robust", seed=10).label
+        'seed 10: cnn-6 for robust, taught by cnn-16 for standard, held-out labels teacher'
+        """
+        (run,) = GridSpec(**(self.first | keys)).runs()
+        return run
+
+
+def _axes(keys: Mapping) -> Axes:
+    """The values of each key as rows; what is in this form stays."""
+    axes: Axes = {}
+    for key, value in keys.items():
+        if isinstance(key, tuple):
+            axes[key] = value
+            continue
+        names = tuple(name.strip() for name in key.split(","))
+        for name in names:
+            checks.choice("a key of spec", name, KEYS)
+            twice = any(name in other for other in axes) or names.count(name) > 1
+            checks.require(not twice, f"a key must be given once, got {name} twice")
+        rows = tuple(value) if isinstance(value, (list, tuple, range)) else (value,)
+        checks.require(rows, f"{key} must be a value or a list that is not empty, got {value!r}")
+        if len(names) == 1:
+            rows = tuple((one,) for one in rows)
+        checks.require(
+            all(isinstance(row, (list, tuple)) and len(row) == len(names) for row in rows),
+            f"{key} must be a list of lists of {len(names)} values, got {value!r}",
         )
+        axes[names] = tuple(map(tuple, rows))
+    return axes
+
+
+def _over(base: Axes, changes: Axes) -> Axes:
+    """``base`` with the axes of ``changes`` in the place of those that they name."""
+    given = {name for names in changes for name in names}
+    for names in base:
+        checks.require(
+            given.isdisjoint(names) or given.issuperset(names),
+            f"{', '.join(names)} go together, so all of them must be replaced",
+        )
+    merged = {names: rows for names, rows in base.items() if given.isdisjoint(names)} | changes
+    return {names: merged[names] for names in sorted(merged, key=lambda one: KEYS.index(one[0]))}
+
+
+def _narrowed(axes: Axes, wanted: Mapping) -> Axes:
+    """``axes`` without the rows that hold another value than the wanted one."""
+
+    def fits(names: tuple, row: tuple) -> bool:
+        return all(wanted.get(name, one) == one for name, one in zip(names, row, strict=True))
+
+    return {names: tuple(r for r in rows if fits(names, r)) for names, rows in axes.items()}
+
+
+def _combinations(axes: Axes) -> Iterator[dict]:
+    """One value a key, for every combination."""
+    names = [name for together in axes for name in together]
+    for rows in product(*axes.values()):
+        yield dict(zip(names, (value for row in rows for value in row), strict=True))
+
+
+def _runs(axes: Axes) -> list[Run]:
+    made = [run for keys in _combinations(axes) if (run := _run(keys))]
+    checks.require(made, "method must be one that the teacher knows, got no such pair")
+    return made
+
+
+def _run(keys: Mapping) -> Run | None:
+    """The run of one value a key; None where method and teacher do not go together."""
+    method, taught = keys["method"], keys["teacher"] != NO_TEACHER
+    student = _learner("student", "", STUDENT_SEED, keys)
+    checks.choice("method", method, ["fit", *baselines.NAMES])
+    if method != "fit" and method not in methods(taught):
+        return None
+    teacher = _learner("teacher", "teacher_", 0, keys) if taught else None
+    how = {name: keys[name] for name in HOW}
+    if taught or method != "fit":
+        how["smoothing"] = 0.0
+    return replace(student, method=method, teacher=teacher, **how)
+
+
+def _learner(role: str, prefix: str, seed: int, keys: Mapping) -> Run:
+    """The network of one role, trained on labels."""
+    network = keys[f"{role}_network"]
+    models.check_name(f"{role}_network", network)
+    checks.integer("seed", keys["seed"], low=0)
+    how = {name: keys.get(prefix + name, keys[name]) for name in CONFIG}
+    try:
+        objective = Objective.named(keys[role])
+        config = TrainConfig(**how, seed=keys["seed"] + seed)
+        one = config.scorer == "last"
+        checks.require(one, f"scorer must be 'last' in a grid, got {config.scorer!r}")
+    except ValueError as error:
+        raise ValueError(f"{role}'s {error}") from None
+    task = {name: keys[name] for name in (*TASK, "seed")}
+    return Run(**task, network=network, objective=objective, config=config)
 
 
 def recipe(name: str | Path) -> Path:
@@ -235,7 +245,8 @@ def recipe(name: str | Path) -> Path:
     'cifar10-lt.toml'
     """
     shipped = {file.stem: file for file in RECIPES.glob("*.toml")}
-    file = Path(name) if Path(name).is_file() else shipped.get(str(name))
+    own = Path(name).expanduser()
+    file = own if own.is_file() else shipped.get(str(name))
     known = ", ".join(sorted(shipped))
     checks.require(
         file is not None,
@@ -243,10 +254,3 @@ def recipe(name: str | Path) -> Path:
         f"{checks.nearest(name, shipped)}",
     )
     return file
-
-
-def _tuples(value: object) -> object:
-    """``value`` with tuples for the lists inside."""
-    if isinstance(value, dict):
-        return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

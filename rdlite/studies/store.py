@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,9 @@ from torch import nn
 import rdlite
 from rdlite.guards import files
 from rdlite.studies.run import Run, plain
+from rdlite.studies.table import measure
 from rdlite.training import devices
+from rdlite.training.checkpoints import Checkpoint
 
 
 class Store:
@@ -38,7 +41,7 @@ class Store:
         self.folder, self.device = files.folder(folder, "store"), device
 
     def result(self, run: Run) -> dict | None:
-        """What `Run.measure` said, and the seconds it took; None if it is not finished.
+        """What `measure` said, seconds and `processor`; None if it is not finished.
 
         Raises:
             ValueError: the card is damaged.
@@ -75,7 +78,13 @@ class Store:
         return net
 
     def finish(
-        self, run: Run, *, weights: bool = False, wait: bool = True, **options: object
+        self,
+        run: Run,
+        *,
+        weights: bool = False,
+        wait: bool = True,
+        checkpoint: Checkpoint | None = None,
+        progress: bool = False,
     ) -> bool:
         """Train and measure ``run``, its teacher first, unless that is done.
 
@@ -83,7 +92,7 @@ class Store:
             run: what to train.
             weights: keep the network as well.
             wait: wait for another process that is training it.
-            options: of `Run.train`, for ``run`` itself.
+            checkpoint, progress: see `rdlite.training.fit`, for ``run`` itself.
 
         Returns:
             Whether it is finished; False only if another process has it and ``wait`` is False.
@@ -99,20 +108,25 @@ class Store:
         try:  # the system takes the lock back from a killed process
             with lock if devices.rank() == 0 else contextlib.nullcontext():
                 if not devices.of_first(self.done(run, weights)):
-                    self._train(run, weights, **options)
+                    self._train(run, weights, checkpoint, progress)
         except Timeout:
             return False
         return True
 
-    def _train(self, run: Run, weights: bool, **options: object) -> None:
+    def _train(
+        self, run: Run, weights: bool, checkpoint: Checkpoint | None, progress: bool
+    ) -> None:
         teacher = None if run.teacher is None else self.network(run.teacher)
         started = time.perf_counter()
         try:
-            net, history = run.train(teacher, device=self.device, **options)
+            how = {"device": self.device, "checkpoint": checkpoint, "progress": progress}
+            net, history = run.train(teacher, **how)
         except FloatingPointError as error:
             raise FloatingPointError(f"{run.label}: {error}") from None
         if devices.rank() == 0:
-            result = run.measure(net, history) | {"seconds": time.perf_counter() - started}
+            result = measure(run, net, history, teacher)
+            result |= {"seconds": time.perf_counter() - started}
+            result |= {"processor": processor(self.device)}
             if weights:
                 tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
                 with files.whole(self.weights(run)) as file:
@@ -132,3 +146,13 @@ class Store:
     def done(self, run: Run, weights: bool = False) -> bool:
         """Whether ``run`` is finished, and its network kept if that is asked for."""
         return self.card(run).exists() and (not weights or self.weights(run).exists())
+
+
+def processor(device: str = "cpu") -> str:
+    """The type of what computes: rounding, and so a result, differs from one to another.
+
+    Of a CPU it is the instructions that torch uses, such as ``"x86_64 AVX2"``.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
 from rdlite.data.batches import PADDINGS, SAMPLINGS
 from rdlite.guards import checks
@@ -15,11 +13,6 @@ SCHEDULES = {  # share of the learning rate as a function of the share of the st
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     "constant": lambda done: 1.0,
 }
-
-
-def _field(default: object, check: Callable, *allowed: object, **limits: object) -> Any:
-    """A field with its range beside it."""
-    return field(default=default, metadata={"check": lambda n, v: check(n, v, *allowed, **limits)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +25,8 @@ class TrainConfig:
         learning_rate, momentum, weight_decay: of SGD.
         schedule: ``"cosine"`` (to 0 over all steps) or ``"constant"``.
         step_size: gamma of eq. (6), a round.
+        payoff: what the player of eq. (6) wants large: the held-out class ``"risk"``, or the 0-1
+            class ``"error"``, eq. (6'), for which the guarantee (9) does not hold.
         rounds: K, Hedge steps, spread evenly over the SGD steps; None for one an epoch.
         loss: ``"margin"``, eq. (8), or ``"reweighted"``.
         sampling: ``"shuffled"``, every image once an epoch, or ``"class-balanced"``, every class
@@ -50,26 +45,24 @@ class TrainConfig:
         ValueError: a field out of range.
     """
 
-    epochs: int = _field(8, checks.integer, low=1)
-    batch_size: int = _field(128, checks.integer, low=1)
-    learning_rate: float = _field(0.1, checks.number, low=0, above=True)
-    momentum: float = _field(0.9, checks.number, low=0, high=1)
-    weight_decay: float = _field(5e-4, checks.number, low=0)
-    schedule: str = _field("cosine", checks.choice, SCHEDULES)
-    step_size: float = _field(0.2, checks.number, low=0)
-    rounds: int | None = _field(None, checks.integer, low=1)
-    loss: str = _field("margin", checks.choice, LOSSES)
-    sampling: str = _field("shuffled", checks.choice, SAMPLINGS)
-    scorer: str = _field("last", checks.choice, ["last", "average"])
-    shift: int = _field(0, checks.integer, low=0)
-    flip: bool = _field(False, checks.flag)
-    padding: str = _field("zero", checks.choice, PADDINGS)
-    precision: str = _field("float32", checks.choice, ["float32", "bfloat16"])
-    compile: bool = _field(False, checks.flag)
-    seed: int = _field(0, checks.integer, low=0)
+    epochs: int = checks.ranged(8, checks.integer, low=1)
+    batch_size: int = checks.ranged(128, checks.integer, low=1)
+    learning_rate: float = checks.ranged(0.1, checks.number, low=0, above=True)
+    momentum: float = checks.ranged(0.9, checks.number, low=0, high=1)
+    weight_decay: float = checks.ranged(5e-4, checks.number, low=0)
+    schedule: str = checks.ranged("cosine", checks.choice, SCHEDULES)
+    step_size: float = checks.ranged(0.2, checks.number, low=0)
+    payoff: str = checks.ranged("risk", checks.choice, ["risk", "error"])
+    rounds: int | None = checks.ranged(None, checks.integer, low=1)
+    loss: str = checks.ranged("margin", checks.choice, LOSSES)
+    sampling: str = checks.ranged("shuffled", checks.choice, SAMPLINGS)
+    scorer: str = checks.ranged("last", checks.choice, ["last", "average"])
+    shift: int = checks.ranged(0, checks.integer, low=0)
+    flip: bool = checks.ranged(False, checks.flag)
+    padding: str = checks.ranged("zero", checks.choice, PADDINGS)
+    precision: str = checks.ranged("float32", checks.choice, ["float32", "bfloat16"])
+    compile: bool = checks.ranged(False, checks.flag)
+    seed: int = checks.ranged(0, checks.integer, low=0)
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if value is not None or one.default is not None:
-                one.metadata["check"](one.name, value)
+        checks.ranges(self)

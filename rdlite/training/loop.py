@@ -131,7 +131,8 @@ def fit(
                 "seconds": time.perf_counter() - started,
             }
             history.append(row, risks=risks, multipliers=multipliers, class_weights=class_weights)
-            multipliers = hedge_step(multipliers, risks, config.step_size)  # eq. (6)
+            payoff = risks if config.payoff == "risk" else 1 - risks.new_tensor(scores["per_class"])
+            multipliers = hedge_step(multipliers, payoff, config.step_size)  # eq. (6), (6')
             if config.scorer == "average":
                 snapshots.append(copy.deepcopy(model.state_dict()))
             if on_round is not None:

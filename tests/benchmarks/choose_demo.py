@@ -23,29 +23,32 @@ from rdlite.training import fit
 
 SEEDS = range(100, 106)
 MIXES = (0.5, 1.0)
-SPEC = studies.GridSpec()
+SPEC = studies.GridSpec.from_file(studies.recipe("demo"))
+TASK = SPEC.first
 
 
 def unused_images(seed: int) -> data.Split:
     """What `data.load` leaves of the training pool, at most 1,000 images a class, shrunk alike."""
     pool, _ = fashion_mnist.read(data.default_root())
-    counts = [data.long_tail_counts(n, 10, SPEC.imbalance) for n in (SPEC.head, SPEC.heldout)]
-    train, heldout, _ = protocol._draw(SPEC.dataset, pool.labels, *counts, seed)
+    counts = [data.long_tail_counts(TASK[n], 10, TASK["imbalance"]) for n in ("head", "heldout")]
+    train, heldout, _ = protocol._draw(TASK["dataset"], pool.labels, *counts, seed)
     free = torch.ones(len(pool), dtype=torch.bool)
     free[train] = free[heldout] = False
     picks = [(free & (pool.labels == k)).nonzero().flatten()[:1000] for k in range(10)]
-    return protocol._take(pool, torch.cat(picks), SPEC.size)
+    return protocol._take(pool, torch.cat(picks), TASK["size"])
 
 
 def run(seed: int) -> list[dict]:
     """Train the candidates of one seed; a row each."""
     torch.set_num_threads(1)
-    teacher_run = SPEC.run("standard", "robust", seed=seed).teacher
+    teacher_run = SPEC.cell(teacher="standard", student="robust", seed=seed).teacher
     splits, judge = teacher_run.splits(), unused_images(seed)
     teacher, _ = teacher_run.train()
     rows = []
     for mix in (None, *MIXES):
-        candidate = SPEC.run("none" if mix is None else "standard", "robust", seed=seed)
+        candidate = SPEC.cell(
+            teacher="none" if mix is None else "standard", student="robust", seed=seed
+        )
         config = replace(candidate.config, seed=seed)
         student = candidate.create()
         if mix is None:

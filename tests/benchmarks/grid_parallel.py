@@ -13,15 +13,12 @@ import torch
 from timing import medians, over
 
 from rdlite.studies import run_grid
-from rdlite.studies.grid import frame
-from rdlite.studies.spec import GridSpec
+from rdlite.studies.spec import GridSpec, recipe
 from rdlite.studies.store import Store
-from rdlite.training import TrainConfig
+from rdlite.studies.table import frame
 
-SPEC = GridSpec()
-QUICK = GridSpec(
-    head=60, heldout=10, seeds=(0,), teachers=("standard",), config=TrainConfig(epochs=1)
-)
+SPEC = GridSpec.from_file(recipe("demo"))
+QUICK = SPEC.but(head=60, heldout=10, seed=0, teacher="standard", epochs=1)
 
 
 def in_one_process(spec: GridSpec) -> pd.DataFrame:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
@@ -19,9 +18,10 @@ import torch
 from torch import nn
 
 from rdlite.studies.run import Run
-from rdlite.studies.spec import GridSpec
+from rdlite.studies.spec import GridSpec, recipe
+from rdlite.studies.table import measure as measured
 
-SPEC = GridSpec(teachers=("standard",), students=("standard", "robust"))
+SPEC = GridSpec.from_file(recipe("demo")).but(teacher="standard", student=["standard", "robust"])
 
 
 @lru_cache(maxsize=1)
@@ -34,15 +34,16 @@ def network(run: Run, threads: int) -> nn.Module:
 def trained(run: Run, threads: int) -> dict:
     """What `Run.measure` says of the run and, under "losses", of its rounds."""
     torch.set_num_threads(threads)
-    net, history = run.train(network(run.teacher, threads))
-    result = run.measure(net, history)
+    teacher = network(run.teacher, threads)
+    net, history = run.train(teacher)
+    result = measured(run, net, history, teacher)
     return {**result, "losses": [row["loss"] for row in history.rows]}
 
 
 def measure(threads: list[int], seeds: int) -> pd.DataFrame:
     """A row a student: seed, threads, student, average and worst class."""
     rows = []
-    runs = replace(SPEC, seeds=tuple(range(seeds))).runs()
+    runs = SPEC.but(seed=range(seeds)).runs()
     for seed, count in itertools.product(range(seeds), threads):
         for run in [run for run in runs if run.seed == seed]:
             result = trained(run, count)

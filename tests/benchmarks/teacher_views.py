@@ -10,33 +10,37 @@ are seed by seed.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 
 from rdlite.distillation import TEACHER_VIEWS
 from rdlite.studies import run_grid
 from rdlite.studies.spec import GridSpec
-from rdlite.training import TrainConfig
 
 SPEC = GridSpec(
     imbalance=20,
     head=1000,
     heldout=200,
-    teachers=("standard",),
-    students=("standard", "robust"),
-    seeds=(0, 1, 2, 3, 4),
-    config=TrainConfig(epochs=16, batch_size=32, rounds=24, shift=2, flip=True),
+    size=14,
+    teacher="standard",
+    student=["standard", "robust"],
+    seed=range(5),
+    mix=0.5,
+    epochs=16,
+    batch_size=32,
+    rounds=24,
+    shift=2,
+    flip=True,
 )
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as store:
         tables = {
-            view: run_grid(replace(SPEC, teacher_view=view), store=store) for view in TEACHER_VIEWS
+            view: run_grid(SPEC.but(teacher_view=view), store=store) for view in TEACHER_VIEWS
         }
     print(
         "student   teacher labels  worst class    average        minus consistent: worst, average"
     )
-    for student in SPEC.students:
+    for student in SPEC.shared["student"]:
         rows = {view: table[table.student == student] for view, table in tables.items()}
         base = rows["consistent"].set_index("seed")
         for view, own in rows.items():
