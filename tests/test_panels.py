@@ -15,7 +15,8 @@ from matplotlib.legend import Legend
 
 from rdlite.objectives import ROBUST
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
-from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider, table
+from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider
+from rdlite.panels.drawing import class_table
 from rdlite.panels.plane import ALPHAS
 from rdlite.theory import Population, add_noise, bias, temper
 from rdlite.theory.mixture import GaussianMixture
@@ -358,7 +359,7 @@ def test_labels_have_room(made):
 
 
 def test_a_table_escapes_every_cell():
-    text = table(["<i>"], [["<b>"], ["&"]], worst=1)
+    text = class_table({"<i>": ["<b>", "&"]}, worst=1)
     assert "&lt;i&gt;" in text and "&lt;b&gt;" in text and "<b>&amp; ★</b>" in text
 
 

@@ -183,13 +183,7 @@ class Comparison:
     def tradeoff(self) -> Results:
         """`first_setting` of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
         rows = map(self.first_setting, dict.fromkeys(self.study.table.teacher))
-        spec = replace(
-            self.study.spec,
-            networks=self.study.spec.networks[:1],
-            heldout_labels=("teacher",),
-            parts=(),
-        )
-        return replace(self.study, spec=spec, table=pd.concat(rows, ignore_index=True))
+        return replace(self.study, table=pd.concat(rows, ignore_index=True))
 
     def frontier(self, teacher: str) -> np.ndarray:
         """(seeds, alphas, 2), average and worst class of `alphas`."""
