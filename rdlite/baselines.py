@@ -15,6 +15,7 @@ from rdlite import multipliers
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict, teacher_logits
 from rdlite.guards import checks
+from rdlite.guards.door import checked
 from rdlite.objectives import BALANCED, STANDARD
 from rdlite.training import devices
 from rdlite.training.config import TrainConfig
@@ -249,6 +250,7 @@ def ada_alpha(
     return distill(teacher, student, splits, STANDARD, config=config, **how)
 
 
+@checked(margins=checks.finite)
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
 
@@ -259,13 +261,6 @@ def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Te
     >>> adaptive_margin_loss(torch.zeros(1, 2), torch.eye(2)[:1], torch.tensor([1.0, 0.0]))
     tensor(1.3133)
     """
-    checks.logits_and_targets(logits, targets)
-    checks.vector("margins", margins, logits.shape[1])
-    checks.finite("margins", margins)
-    return _adaptive_margin(logits, targets, margins)
-
-
-def _adaptive_margin(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
     return (targets * losses).sum(1).mean()
 
@@ -290,7 +285,7 @@ def ada_margin(
     margins = _margins(teacher, splits)
 
     def loss(logits: Tensor, targets: Tensor, _class_weights: Tensor) -> Tensor:
-        return _adaptive_margin(logits, targets, margins.to(logits))
+        return adaptive_margin_loss.__wrapped__(logits, targets, margins.to(logits))
 
     return distill(teacher, student, splits, STANDARD, loss=loss, config=config, **how)
 

@@ -12,10 +12,9 @@ from rdlite import models
 from rdlite.data import Split, Splits, batches
 from rdlite.guards import checks
 from rdlite.objectives import Objective
-from rdlite.training.config import TrainConfig
-from rdlite.training.history import History
-from rdlite.training.loop import fit
-from rdlite.training.targets import Targets, teacher_shares
+from rdlite.training import Checkpoint, History, TrainConfig, fit
+from rdlite.training.sgd import Loss
+from rdlite.training.targets import Consistent, mixed, shares
 
 TEACHER_VIEWS = ("consistent", "views", "plain")
 
@@ -40,20 +39,11 @@ def soft_targets(
     >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
     tensor([[0.7500, 0.2500]])
     """
-    checks.tensor("teacher_logits", teacher_logits)
-    checks.tensor("labels", labels)
-    checks.require(
-        teacher_logits.ndim == 2 and labels.shape == teacher_logits.shape[:1],
-        f"teacher_logits must be (n, m) and labels (n,), got {tuple(teacher_logits.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
+    m = checks.rows_and_labels("teacher_logits", teacher_logits, labels)
     checks.scores("teacher_logits", teacher_logits)
     checks.number("temperature", temperature, low=0, above=True)
-    m = teacher_logits.shape[1]
-    checks.class_indices("labels", labels, m)
-    labels, soft = labels.long(), _softened(teacher_logits, temperature)
-    share = teacher_shares(mix, labels, m).to(soft.dtype)
-    return share * soft + (1 - share) * torch.nn.functional.one_hot(labels, m).to(soft.dtype)
+    one_hot = torch.nn.functional.one_hot(labels.long(), m).to(teacher_logits)
+    return mixed(_softened(teacher_logits, temperature), one_hot, shares(mix, m))
 
 
 def _softened(logits: Tensor, temperature: float) -> Tensor:
@@ -85,7 +75,10 @@ def distill(
     temperature: float = 1.0,
     mix: float | Tensor = 1.0,
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
-    **options: object,
+    loss: Loss | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: bool = False,
+    on_round: Callable[[dict], None] | None = None,
 ) -> History:
     """Train ``student`` on the teacher's probabilities for ``objective``, eqs (4) and (6)-(8).
 
@@ -102,8 +95,7 @@ def distill(
             every view is the plain image, so ``"consistent"`` then labels it once, too.
         views: number of copies for ``teacher_view="views"``.
         temperature, mix: see `soft_targets`.
-        config: how to train.
-        options: ``loss``, ``progress`` and ``on_round`` of `rdlite.training.fit`.
+        config, loss, checkpoint, progress, on_round: see `rdlite.training.fit`.
 
     Raises:
         ValueError: an unknown choice, or a teacher with another number of classes or with logits
@@ -114,38 +106,42 @@ def distill(
     checks.integer("views", views, low=1)
     checks.number("temperature", temperature, low=0, above=True)
     checks.instance("splits", splits, Splits, "; it needs train and heldout")
-    train, heldout, device = splits.train, splits.heldout, models.device_of(student, "student")
+    device, train = models.device_of(student, "student"), splits.train
     checks.instance("teacher", teacher, nn.Module, "; see rdlite.models.create")
     teacher.to(device).eval()
-    heldout_logits = teacher_logits(teacher, splits)
-    if heldout_labels == "teacher":
-        options["heldout_targets"] = soft_targets(
-            heldout_logits, heldout.labels.to(device), temperature=temperature, mix=mix
-        )
+    mix = shares(mix, splits.num_classes)
+
+    def targets_of(logits: Tensor, split: Split) -> Tensor:
+        return mixed(_softened(logits, temperature), split.one_hot().to(logits), mix)
+
+    def label(view: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.softmax(teacher(view) / temperature, 1)
+
+    heldout_targets = targets_of(teacher_logits(teacher, splits), splits.heldout)
     if teacher_view == "consistent" and (config.shift or config.flip):
-        targets: Targets = _labeller(teacher, temperature)
+        targets = Consistent(label, train.one_hot().to(device), mix)
     else:
         if teacher_view == "views":
             train, config = _drawn_views(train, views, config)
-        targets = _softened(predict(teacher, train), temperature)
+        targets = targets_of(predict(teacher, train), train)
     return fit(
         student,
         train,
         objective,
-        heldout=heldout,
+        heldout=splits.heldout,
         targets=targets,
-        mix=mix,
+        heldout_targets=heldout_targets if heldout_labels == "teacher" else None,
         config=config,
-        **options,
+        loss=loss,
+        checkpoint=checkpoint,
+        progress=progress,
+        on_round=on_round,
     )
 
 
 def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
-    """What a teacher says of the held-out images: (n, m).
-
-    Raises:
-        ValueError: another number of classes, or a logit that is not finite.
-    """
+    """What a teacher says of the held-out images: (n, m), finite, or ValueError."""
     models.check("teacher", teacher, splits.heldout.images, splits.num_classes)
     logits = predict(teacher, splits.heldout)
     bad = int((~torch.isfinite(logits)).any(1).sum())
@@ -157,28 +153,15 @@ def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
     return logits
 
 
-def _labeller(teacher: nn.Module, temperature: float) -> Callable[[Tensor], Tensor]:
-    """The teacher as a function of the view shown: (B, c, h, w) -> probabilities (B, m)."""
-
-    def label(view: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.softmax(teacher(view) / temperature, 1)
-
-    return label
-
-
 def _drawn_views(train: Split, views: int, config: TrainConfig) -> tuple[Split, TrainConfig]:
     """``views`` augmented copies of ``train`` as one split; the config for as many SGD steps."""
+    epochs, left = divmod(config.epochs, views)
     checks.require(
-        config.epochs % views == 0,
-        f"views must divide the number of epochs, {config.epochs}, got {views}",
+        left == 0, f"views must divide the number of epochs, {config.epochs}, got {views}"
     )
     generator = torch.Generator(train.images.device).manual_seed(config.seed)
-    copies = [
-        batches.augment(train.images, generator, shift=config.shift, flip=config.flip)
-        for _ in range(views)
-    ]
+    how = {"shift": config.shift, "flip": config.flip, "padding": config.padding}
+    copies = [batches.augment(train.images, generator, **how) for _ in range(views)]
     drawn = Split(torch.cat(copies), train.labels.repeat(views), train.class_names)
     rounds = config.rounds or config.epochs
-    epochs = config.epochs // views
     return drawn, replace(config, shift=0, flip=False, epochs=epochs, rounds=rounds)

@@ -9,6 +9,7 @@ resnet-18     torchvision's, with a 3x3 stem of stride 1 and no max pooling, for
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
 
@@ -149,6 +150,15 @@ class AveragedScorer(nn.Module):
         super().__init__()
         self.scorers = nn.ModuleList(scorers)
         checks.require(len(self.scorers) >= 1, "scorers must hold at least one network, got none")
+
+    @classmethod
+    def of(cls, model: nn.Module, snapshots: Iterable[dict]) -> AveragedScorer:
+        """Copies of ``model``, each with the weights of one of the ``snapshots``."""
+        scorers = []
+        for weights in snapshots:
+            scorers.append(copy.deepcopy(model).eval())
+            scorers[-1].load_state_dict(weights)
+        return cls(scorers)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return torch.stack([scorer(inputs) for scorer in self.scorers]).mean(0)

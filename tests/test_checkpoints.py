@@ -13,6 +13,7 @@ from rdlite.baselines import group_dro
 from rdlite.objectives import BALANCED, ROBUST
 from rdlite.training import fit
 from rdlite.training.checkpoints import Checkpoint, Stopped
+from rdlite.training.targets import mixed
 
 CONFIG = dataclasses.replace(SHORT, rounds=5)  # 36 steps, so rounds end inside an epoch
 
@@ -136,15 +137,17 @@ def test_another_training_is_refused_with_the_keys_that_differ(long_tail, tmp_pa
 def test_other_targets_are_refused_but_not_the_rounding_of_another_device(long_tail, tmp_path):
     path = tmp_path / "c.pt"
     rows = torch.softmax(torch.randn(403, 10, generator=torch.Generator().manual_seed(0)), 1)
-    train(long_tail, Checkpoint(path=path), targets=rows, mix=0.5)
+    one_hot = long_tail.train.one_hot()
+    half = mixed(rows, one_hot, 0.5)
+    train(long_tail, Checkpoint(path=path), targets=half)
     again = Checkpoint(path=path, resume=True)
-    train(long_tail, again, targets=rows.double().mul(1 + 1e-7).float(), mix=0.5)
-    for other in ({"targets": rows, "mix": 0.6}, {"targets": rows.roll(1, 1), "mix": 0.5}, {}):
+    train(long_tail, again, targets=half.double().mul(1 + 1e-7).float())
+    for matrix in (mixed(rows, one_hot, 0.6), mixed(rows.roll(1, 1), one_hot, 0.5), None):
         with pytest.raises(ValueError, match=r"another training: targets had other class shares"):
-            train(long_tail, again, **other)
+            train(long_tail, again, targets=matrix)
     held = torch.full((len(long_tail.heldout), 10), 0.1)
     with pytest.raises(ValueError, match="heldout_targets had other class shares"):
-        train(long_tail, again, targets=rows, mix=0.5, heldout_targets=held)
+        train(long_tail, again, targets=half, heldout_targets=held)
 
 
 def test_the_one_before_stays_and_is_read_where_the_newest_is_missing(long_tail, tmp_path):

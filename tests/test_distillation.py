@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rdlite import distillation, models
+from rdlite import data, distillation, models
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict, soft_targets
 from rdlite.objectives import ROBUST
@@ -174,3 +174,19 @@ def test_a_teacher_of_other_classes_is_refused(long_tail):
 def test_bad_soft_targets_are_named(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         soft_targets(logits, labels)
+
+
+def test_drawn_views_come_in_from_the_border_as_the_config_says(monkeypatch):
+    """White images moved with a reflected border stay white."""
+    white = np.full((60, 1, 16, 16), 255, np.uint8)
+    labels = np.arange(60) % 3
+    test = {"test_images": white, "test_labels": labels}
+    splits = data.from_arrays(white, labels, **test, imbalance=1, heldout=4)
+    darkest, real = [], models.as_input
+    monkeypatch.setattr(
+        models, "as_input", lambda images: (darkest.append(int(images.min())), real(images))[1]
+    )
+    linear = [models.create("linear", num_classes=3, in_channels=1, seed=seed) for seed in (0, 1)]
+    config = TrainConfig(epochs=8, batch_size=16, shift=3, padding="reflect")
+    distill(*linear, splits, ROBUST, teacher_view="views", config=config)
+    assert min(darkest) == 255

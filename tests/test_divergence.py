@@ -87,7 +87,7 @@ def test_the_last_good_checkpoint_stays_and_training_goes_on_from_it(long_tail, 
 def test_weights_that_are_not_finite_are_never_kept(long_tail, tmp_path):
     """The gradient of step 9 breaks them, SIGTERM comes in step 9: nothing to go on from."""
     path, loss = tmp_path / "c.pt", Counting(gradient_at=9, signal_at=9)
-    with pytest.raises(FloatingPointError, match="a weight after step 9 is not finite; lower"):
+    with pytest.raises(FloatingPointError, match="a weight is not finite after step 9; lower"):
         train(long_tail, Checkpoint(path=path), loss=loss)
     assert len(Checkpoint(path=path).read()["state"]["history"]["rows"]) == 1
     resumed = train(long_tail, Checkpoint(path=path, resume=True), loss=stop_at(0))
@@ -97,7 +97,7 @@ def test_weights_that_are_not_finite_are_never_kept(long_tail, tmp_path):
 def test_held_out_logits_that_are_not_finite_name_the_round(long_tail, tmp_path):
     """Every loss is finite: the last gradient of round 2 is not."""
     path = tmp_path / "c.pt"
-    message = r"diverged: a held-out logit after round 2 is not finite; lower learning_rate"
+    message = r"diverged: a held-out logit is not finite after round 2; lower learning_rate"
     with pytest.raises(FloatingPointError, match=message):
         train(long_tail, Checkpoint(path=path), loss=Counting(gradient_at=14))
     assert len(Checkpoint(path=path).read()["state"]["history"]["rows"]) == 1
@@ -117,7 +117,7 @@ class Loud(nn.Module):
 
 @pytest.mark.parametrize("size, what", [(3e38, "logit"), (8e37, "risk")])
 def test_held_out_losses_that_are_not_finite_name_the_round(long_tail, size, what):
-    message = f"a held-out {what} after round 1 is not finite; lower learning_rate or step_size"
+    message = f"a held-out {what} is not finite after round 1; lower learning_rate or step_size"
     with pytest.raises(FloatingPointError, match=message):
         fit(Loud(size), long_tail.train, ROBUST, heldout=long_tail.heldout, config=SHORT)
 

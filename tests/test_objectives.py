@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import (
     BALANCED,
+    LOSSES,
     NAMED,
     ROBUST,
     STANDARD,
-    UNCHECKED_LOSSES,
     Objective,
     class_risks,
     margin_loss,
@@ -226,10 +226,12 @@ def test_losses_and_risks_do_not_depend_on_the_order_of_images(seed, m):
 
 
 @pytest.mark.parametrize("name", ["margin", "reweighted"])
-def test_unchecked_losses_are_the_checked_ones(name):
-    checked = {"margin": margin_loss, "reweighted": reweighted_loss}[name]
-    arguments = tensors(*case(7, 4))
-    assert torch.equal(UNCHECKED_LOSSES[name](*arguments), checked(*arguments))
+def test_the_loop_gets_the_formula_without_its_checks(name):
+    loss, (logits, targets, weights) = LOSSES[name], tensors(*case(7, 4))
+    assert torch.equal(loss.__wrapped__(logits, targets, weights), loss(logits, targets, weights))
+    assert torch.isnan(loss.__wrapped__(logits * torch.nan, targets, weights))
+    with pytest.raises(ValueError, match="logits must be finite"):
+        loss(logits * torch.nan, targets, class_weights=weights)
 
 
 @pytest.mark.parametrize("loss", [margin_loss, reweighted_loss])

@@ -90,7 +90,7 @@ def stopped(recipe, tmp_path, monkeypatch, capsys):
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rdlite.training.loop.multipliers.hedge_step", lambda m, *_: (stop(m), m)[1])
+        patch.setattr("rdlite.training.loop.hedge_step", lambda m, *_: (stop(m), m)[1])
         assert train(recipe, store) == 130
     assert "checkpoint.pt is where it goes on" in capsys.readouterr().err
     return store

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from rdlite import models
 from rdlite.data import Split, batches
 from rdlite.models import AveragedScorer
-from rdlite.objectives import BALANCED, ROBUST, STANDARD, UNCHECKED_LOSSES, Objective
+from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective, margin_loss
 from rdlite.training import TrainConfig, fit
 from rdlite.training.sgd import Sgd
+from rdlite.training.targets import Consistent, mixed
 
 SHORT = TrainConfig(epochs=3, batch_size=32, shift=1, flip=True)
 STILL = dataclasses.replace(SHORT, shift=0, flip=False)
@@ -167,8 +168,10 @@ def test_one_hot_targets_are_the_labels(long_tail):
 def test_mix_zero_is_training_on_the_labels(long_tail):
     uniform = torch.full((len(long_tail.train), 10), 0.1)
     a, _ = train(long_tail)
-    b, _ = train(long_tail, targets=uniform, mix=0.0)
-    c, _ = train(long_tail, targets=lambda view: torch.full((len(view), 10), 0.1), mix=0.0)
+    one_hot = long_tail.train.one_hot()
+    b, _ = train(long_tail, targets=mixed(uniform, one_hot, 0.0))
+    views = Consistent(lambda view: torch.full((len(view), 10), 0.1), one_hot, 0.0)
+    c, _ = train(long_tail, targets=views)
     assert torch.equal(weights(a), weights(b)) and torch.equal(weights(a), weights(c))
 
 
@@ -177,7 +180,8 @@ def test_mix_can_differ_by_class(long_tail):
     uniform = torch.full((len(long_tail.train), 10), 0.1)
     rows = torch.where(long_tail.train.labels[:, None] == 0, uniform, long_tail.train.one_hot())
     a, _ = train(long_tail, targets=rows)
-    b, _ = train(long_tail, targets=uniform, mix=F.one_hot(torch.tensor(0), 10).float())
+    of_class_0 = F.one_hot(torch.tensor(0), 10)
+    b, _ = train(long_tail, targets=mixed(uniform, long_tail.train.one_hot(), of_class_0))
     assert torch.equal(weights(a), weights(b))
 
 
@@ -303,8 +307,6 @@ def test_what_the_caller_holds_is_not_changed(long_tail):
         ({"targets": torch.full((403, 10), torch.nan)}, "targets must be finite"),
         ({"targets": lambda view: torch.ones(len(view), 9) / 9}, "targets must have shape"),
         ({"heldout_targets": torch.ones(3, 10) / 10}, "heldout_targets must have shape"),
-        ({"targets": torch.full((403, 10), 0.1), "mix": 1.5}, r"mix must be a number in \[0, 1\]"),
-        ({"targets": torch.full((403, 10), 0.1), "mix": torch.ones(3)}, "mix must be"),
     ],
 )
 def test_bad_arguments_are_named(long_tail, options, message):
@@ -407,11 +409,12 @@ def test_nothing_waits_for_the_gpu_inside_a_round(splits):
     net, teacher = network("resnet-8").to(device), network("resnet-8", seed=1).to(device).eval()
     few = splits.train.to(device)
 
-    def rows(index, view):
+    def label(view):
         with torch.no_grad():
             return torch.softmax(teacher(view), 1)
 
-    sgd = Sgd(net, few, rows, UNCHECKED_LOSSES["margin"], SHORT)
+    targets = Consistent(label, few.one_hot(), 0.5)
+    sgd = Sgd(net, few, targets, margin_loss.__wrapped__, SHORT)
     weights = torch.ones(m, device=device)
     net.train()
     sgd._step(weights)  # warm

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from torch import Tensor
 
+ROOM = 4  # a difference of two logits may overflow though neither does: they keep this far away
+
 
 def require(condition: bool, message: str) -> None:
     """Raise ``ValueError(message)`` unless ``condition`` holds."""
     if not condition:
         raise ValueError(message)
+
+
+def expect(good: bool, name: str, wanted: str, got: object, cure: str = "") -> None:
+    """Unless ``good``, a ValueError: ``name`` must ``wanted``, got ``got``, and what would do."""
+    require(good, f"{name} must {wanted}, got {got}{cure}")
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> None:
@@ -31,9 +38,9 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> None:
 did you mean 'teacher'?
     """
     allowed = list(allowed)
-    if not (isinstance(value, str) and value in allowed):
-        listed = ", ".join(map(repr, allowed))
-        raise ValueError(f"{name} must be one of {listed}, got {value!r}{nearest(value, allowed)}")
+    good = isinstance(value, str) and value in allowed
+    wanted = f"be one of {', '.join(map(repr, allowed))}"
+    expect(good, name, wanted, repr(value), "" if good else nearest(value, allowed))
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:
@@ -50,17 +57,14 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
 def instance(name: str, value: object, kind: type, hint: str = "") -> None:
     """``value`` is of a type; ``hint`` says how to get one.
 
-    >>> instance("config", {"epochs": 3}, Iterable)
     >>> instance("train", 3, Tensor, "; use torch.as_tensor(train)")
     Traceback (most recent call last):
     ValueError: train must be a torch.Tensor, got 3; use torch.as_tensor(train)
     """
     if not isinstance(value, kind):
-        wanted = {Tensor: "torch.Tensor", torch.nn.Module: "torch.nn.Module"}
+        known = {Tensor: "torch.Tensor", torch.nn.Module: "torch.nn.Module"}
         article = "an" if kind.__name__[0] in "AEIO" else "a"
-        raise ValueError(
-            f"{name} must be {article} {wanted.get(kind, kind.__name__)}, got {shown(value)}{hint}"
-        )
+        expect(False, name, f"be {article} {known.get(kind, kind.__name__)}", shown(value), hint)
 
 
 def shown(value: object) -> str:
@@ -96,10 +100,8 @@ def device(name: str, value: object) -> None:
         reason = "it holds no numbers" if torch.device(value).type == "meta" else ""
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).splitlines()[0]
-    require(
-        not reason,
-        f"{name} must be one that this machine has, got {str(value)!r} ({reason}); use {name} cpu",
-    )
+    got = f"{str(value)!r} ({reason}); use {name} cpu"
+    expect(not reason, name, "be one that this machine has", got)
 
 
 def number(
@@ -108,39 +110,49 @@ def number(
     """``value`` is a finite number in [low, high], or in (low, high] where ``above`` is set."""
     finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     inside = finite and (low < value if above else low <= value) and value <= high
-    left = "(" if above else "["
-    require(inside, f"{name} must be a number in {left}{low:g}, {high:g}], got {value!r}")
+    interval = f"{'(' if above else '['}{low:g}, {high:g}]"
+    expect(inside, name, f"be a number in {interval}", repr(value))
 
 
 def integer(name: str, value: object, *, low: int, high: float = math.inf) -> None:
     """``value`` is a whole number of at least ``low`` and at most ``high``."""
     good = isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
     upper = "" if high == math.inf else f" and at most {high:g}"
-    require(good, f"{name} must be a whole number of at least {low}{upper}, got {value!r}")
+    expect(good, name, f"be a whole number of at least {low}{upper}", repr(value))
+
+
+def flag(name: str, value: object) -> None:
+    """``value`` is True or False."""
+    expect(isinstance(value, bool), name, "be true or false", repr(value))
 
 
 def class_indices(name: str, values: Tensor, classes: int | None = None) -> None:
     """Every entry of ``values`` is a whole number in 0..m-1; of any m if none is given."""
     tensor(name, values)
-    require(
-        not values.is_floating_point() and values.dtype != torch.bool,
-        f"{name} must be class indices, got {values.dtype}; use {name}.long()",
-    )
+    good = not values.is_floating_point() and values.dtype != torch.bool
+    expect(good, name, "be class indices", values.dtype, f"; use {name}.long()")
     low, high = (int(values.min()), int(values.max())) if values.numel() else (0, 0)
     last = "m-1" if classes is None else classes - 1
-    require(
-        low >= 0 and (classes is None or high < classes),
-        f"{name} must be in 0..{last}, got {low}..{high}",
-    )
+    good = low >= 0 and (classes is None or high < classes)
+    expect(good, name, f"be in 0..{last}", f"{low}..{high}")
+
+
+def rows_and_labels(name: str, rows: Tensor, labels: Tensor) -> int:
+    """``rows`` is (n, m) and ``labels`` (n,), class indices below m; returns m."""
+    tensor(name, rows)
+    tensor("labels", labels)
+    good = rows.ndim == 2 and labels.shape == rows.shape[:1]
+    got = f"{tuple(rows.shape)} and {tuple(labels.shape)}"
+    expect(good, name, "be (n, m) and labels (n,)", got)
+    class_indices("labels", labels, rows.shape[1])
+    return rows.shape[1]
 
 
 def floating(name: str, values: Tensor) -> None:
     """``values`` is a tensor of floating point numbers."""
     tensor(name, values)
-    require(
-        values.is_floating_point(),
-        f"{name} must be floating point numbers, got {values.dtype}; use {name}.float()",
-    )
+    cure = f"; use {name}.float()"
+    expect(values.is_floating_point(), name, "be floating point numbers", values.dtype, cure)
 
 
 def finite(name: str, values: Tensor) -> None:
@@ -148,9 +160,7 @@ def finite(name: str, values: Tensor) -> None:
     tensor(name, values)
     if values.is_cpu and not bool(torch.isfinite(values).all()):
         bad = int((~torch.isfinite(values)).sum())
-        raise ValueError(
-            f"{name} must be finite, got {bad} NaN or infinite of {values.numel()} values"
-        )
+        expect(False, name, "be finite", f"{bad} NaN or infinite of {values.numel()} values")
 
 
 def scores(name: str, values: Tensor) -> None:
@@ -158,60 +168,47 @@ def scores(name: str, values: Tensor) -> None:
     floating(name, values)
     finite(name, values)
     if values.is_cpu and values.numel():
-        limit, largest = torch.finfo(values.dtype).max / 4, float(values.abs().max())
-        require(
-            largest <= limit,
-            f"{name} must be at most {limit:.1g} in size, so that their differences do not "
-            f"overflow in {values.dtype}, got {largest:.1g}; use {name}.double()",
-        )
+        limit, largest = torch.finfo(values.dtype).max / ROOM, float(values.abs().max())
+        why = f"so that their differences do not overflow in {values.dtype}"
+        wanted, cure = f"be at most {limit:.1g} in size, {why}", f"; use {name}.double()"
+        expect(largest <= limit, name, wanted, f"{largest:.1g}", cure)
+
+
+def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = None) -> None:
+    """``targets`` is (n, m), non-negative, each row summing to 1 (within 1e-3)."""
+    tensor(name, targets)
+    good = targets.ndim == 2 and targets.shape[1] == classes and rows in (None, targets.shape[0])
+    wanted = f"have shape ({'n' if rows is None else rows}, {classes})"
+    expect(good and len(targets) > 0, name, wanted, tuple(targets.shape))
+    cure = f"; use {name}.float()"
+    good = targets.is_floating_point()
+    expect(good, name, "be floating point probabilities", targets.dtype, cure)
+    finite(name, targets)
+    if targets.is_cpu:
+        low, off = float(targets.min()), float((targets.sum(1) - 1).abs().max())
+        got = f"a smallest entry of {low:g} and a row sum off by {off:g}"
+        good, cure = low >= 0 and off <= 1e-3, "; use torch.softmax(logits, 1)"
+        expect(good, name, "have non-negative rows that sum to 1", got, cure)
 
 
 def logits_and_targets(logits: Tensor, targets: Tensor) -> None:
     """``logits`` is (B, m), B >= 1, m >= 2, finite; ``targets`` is (B, m), row-stochastic."""
     tensor("logits", logits)
     tensor("targets", targets)
-    require(
-        logits.ndim == 2 and logits.shape[0] >= 1 and logits.shape[1] >= 2,
-        "logits must have shape (B, m) with B >= 1 images and m >= 2 classes, "
-        f"got {tuple(logits.shape)}",
-    )
-    require(
-        targets.shape == logits.shape,
-        f"targets must have the shape of logits, {tuple(logits.shape)}, "
-        f"got {tuple(targets.shape)}; see torch.nn.functional.one_hot",
-    )
+    shape = tuple(logits.shape)
+    good = logits.ndim == 2 and shape[0] >= 1 and shape[1] >= 2
+    expect(good, "logits", "have shape (B, m) with B >= 1 images and m >= 2 classes", shape)
+    good, cure = targets.shape == logits.shape, "; see torch.nn.functional.one_hot"
+    expect(good, "targets", f"have the shape of logits, {shape}", tuple(targets.shape), cure)
     scores("logits", logits.detach())
-    row_stochastic("targets", targets.detach(), logits.shape[1])
-
-
-def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = None) -> None:
-    """``targets`` is (n, m), non-negative, each row summing to 1 (within 1e-3)."""
-    tensor(name, targets)
-    wanted = f"({'n' if rows is None else rows}, {classes})"
-    good = targets.ndim == 2 and targets.shape[1] == classes and rows in (None, targets.shape[0])
-    good = good and len(targets) > 0
-    require(good, f"{name} must have shape {wanted}, got {tuple(targets.shape)}")
-    require(
-        targets.is_floating_point(),
-        f"{name} must be floating point probabilities, got {targets.dtype}; use {name}.float()",
-    )
-    finite(name, targets)
-    if targets.is_cpu:
-        low, off = float(targets.min()), float((targets.sum(1) - 1).abs().max())
-        require(
-            low >= 0 and off <= 1e-3,
-            f"{name} must have non-negative rows that sum to 1, got a smallest entry of {low:g} "
-            f"and a row sum off by {off:g}; use torch.softmax(logits, 1)",
-        )
+    row_stochastic("targets", targets.detach(), shape[1])
 
 
 def vector(name: str, values: Tensor, classes: int) -> None:
     """``values`` is (m,)."""
     tensor(name, values)
-    require(
-        values.shape == (classes,),
-        f"{name} must have shape ({classes},), one number a class, got {tuple(values.shape)}",
-    )
+    wanted = f"have shape ({classes},), one number a class"
+    expect(values.shape == (classes,), name, wanted, tuple(values.shape))
 
 
 def positive(name: str, values: Tensor) -> None:
@@ -219,30 +216,23 @@ def positive(name: str, values: Tensor) -> None:
     finite(name, values)
     if values.is_cpu and not bool((values > 0).all()):
         first = int((values <= 0).nonzero()[0])
-        raise ValueError(
-            f"{name} must be above 0 for every class, got {values[first]:g} for class {first}"
-        )
+        expect(False, name, "be above 0 for every class", f"{values[first]:g} for class {first}")
 
 
 def counts(name: str, values: Tensor) -> None:
     """Every entry is finite and at least 0, and one is above 0."""
-    finite(name, values)
-    if values.is_cpu:
-        low, total = float(values.min()), float(values.sum())
-        require(
-            low >= 0 and total > 0,
-            f"{name} must be non-negative with a positive sum, got a smallest entry of {low:g} "
-            f"and a sum of {total:g}",
-        )
+    _mass(name, values, "with a positive sum", lambda total: total > 0)
 
 
 def simplex(name: str, values: Tensor) -> None:
     """Every entry is at least 0 and they sum to 1 (within 1e-3)."""
+    near_1 = "and sum to 1"
+    _mass(name, values, near_1, lambda total: abs(total - 1) <= 1e-3, "; divide by the sum")
+
+
+def _mass(name: str, values: Tensor, wanted: str, good: Callable, cure: str = "") -> None:
     finite(name, values)
     if values.is_cpu:
         low, total = float(values.min()), float(values.sum())
-        require(
-            low >= 0 and abs(total - 1) <= 1e-3,
-            f"{name} must be non-negative and sum to 1, got a smallest entry of {low:g} "
-            f"and a sum of {total:g}; divide by the sum",
-        )
+        got = f"a smallest entry of {low:g} and a sum of {total:g}"
+        expect(low >= 0 and good(total), name, f"be non-negative {wanted}", got, cure)

@@ -20,6 +20,7 @@ from rdlite.guards import checks, files
 from rdlite.training import devices
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PARTS = ("about", "versions", "shares", "random", "state")  # of the file
 SAME = 1e-4  # class shares that differ by less are the same
 
 
@@ -67,9 +68,9 @@ class Checkpoint:
 
     def is_mine(self) -> bool:
         """Whether the file is of a training with the same ``about``."""
-        kept = self.read() or {"about": {}}
-        names = [name for name in kept["about"] if name.split(".")[0] in self.about]
-        return {name: kept["about"][name] for name in names} == flat(self.about)
+        kept = (self.read() or {"about": {}})["about"]
+        own = {name: value for name, value in kept.items() if name.split(".")[0] in self.about}
+        return own == flat(self.about)
 
     def write(self, state: dict) -> None:
         """Replace the file; only the first process does.
@@ -99,18 +100,14 @@ class Checkpoint:
 
 def _load(path: Path) -> dict:
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state, reason = torch.load(path, weights_only=True, map_location="cpu"), ""
     except OSError:
         raise
     except Exception as error:  # of what is no checkpoint, the unpickler may raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is not a checkpoint of rdlite ({reason}); delete it to start again"
-        ) from None
+        state, reason = None, f" ({(str(error).splitlines() or [type(error).__name__])[0]})"
     checks.require(
-        isinstance(state, dict)
-        and {"about", "shares", "versions", "state", "random"} <= set(state),
-        f"{path} is not a checkpoint of rdlite; delete it to start again",
+        isinstance(state, dict) and set(PARTS) <= set(state),
+        f"{path} is not a checkpoint of rdlite{reason}; delete it to start again",
     )
     return state
 
@@ -134,6 +131,9 @@ class Keeper:
         shares: Mapping[str, Tensor],
         state: Callable[[], dict],
     ) -> None:
+        if checkpoint is not None:
+            checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
+            files.folder(checkpoint.path.parent, "checkpoint's folder")
         self.checkpoint, self.state, self.asked = checkpoint, state, False
         self.shares = {name: value.double().cpu() for name, value in shares.items()}
         if checkpoint is not None:
@@ -150,14 +150,18 @@ class Keeper:
         kept = self.checkpoint.read()
         if kept is None:
             return None
-        names = sorted(set(kept["about"]) | set(self.about))
-        missing = "nothing"
-        pairs = {n: (kept["about"].get(n, missing), self.about.get(n, missing)) for n in names}
-        other = [f"{n} was {a!r}, is {b!r}" for n, (a, b) in pairs.items() if a != b]
+        before, missing = kept["about"], "nothing"
+        pairs = {
+            name: (before.get(name, missing), self.about.get(name, missing))
+            for name in sorted(set(before) | set(self.about))
+        }
+        other = [f"{name} was {a!r}, is {b!r}" for name, (a, b) in pairs.items() if a != b]
         if not other:  # so there are as many classes
-            for name, now in self.shares.items():
-                if not torch.allclose(kept["shares"][name], now, rtol=0, atol=SAME):
-                    other.append(f"{name} had other class shares")
+            other = [
+                f"{name} had other class shares"
+                for name, now in self.shares.items()
+                if not torch.allclose(kept["shares"][name], now, rtol=0, atol=SAME)
+            ]
         checks.require(
             not other,
             f"{self.checkpoint.path} is a checkpoint of another training: {'; '.join(other)}. "
@@ -185,43 +189,31 @@ class Keeper:
     def after_step(self) -> None:
         """Stop here if that was asked, unless other processes would wait for this one."""
         if self.asked and devices.size() == 1:
-            self._keep_and_stop()
+            self._keep()
 
     def after_round(self, finished: int, rounds: int) -> None:
         """Keep the state if it is time; stop if one of the processes was asked to."""
         if self.checkpoint is None:
             return
-        if devices.mean(torch.tensor(float(self.asked))) > 0:
-            self._keep_and_stop()
-        if finished % self.checkpoint.every == 0 or finished == rounds:
+        self.asked = devices.mean(torch.tensor(float(self.asked))) > 0
+        if self.asked or finished % self.checkpoint.every == 0 or finished == rounds:
             self._keep()
 
-    def _keep_and_stop(self) -> None:
-        self._keep()
-        raise Stopped(f"stopped; {self.checkpoint.path} is where it goes on")
-
     def _keep(self) -> None:
-        versions = {
-            "rdlite": rdlite.__version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        }
-        self.checkpoint.write(
-            {
-                "about": self.about,
-                "versions": versions,
-                "shares": self.shares,
-                "random": torch.get_rng_state(),
-                "state": self.state(),
-            }
-        )
+        """Write the checkpoint; where a signal asked for it, stop."""
+        versions = {"rdlite": rdlite.__version__, "torch": str(torch.__version__)}
+        versions["python"] = platform.python_version()
+        parts = (self.about, versions, self.shares, torch.get_rng_state(), self.state())
+        self.checkpoint.write(dict(zip(PARTS, parts, strict=True)))
+        if self.asked:
+            raise Stopped(f"stopped; {self.checkpoint.path} is where it goes on")
 
 
 def _hash(parts: Sequence[Tensor]) -> str:
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        whole.update(part.cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()[:16]
+        digest.update(part.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def flat(nested: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from rdlite.data.batches import PADDINGS, SAMPLINGS
 from rdlite.guards import checks
-from rdlite.objectives import UNCHECKED_LOSSES
+from rdlite.objectives import LOSSES
 
 SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     "constant": lambda done: 1.0,
 }
+
+
+def _field(default: object, check: Callable, *allowed: object, **limits: object) -> Any:
+    """A field with its range beside it."""
+    return field(default=default, metadata={"check": lambda n, v: check(n, v, *allowed, **limits)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,41 +50,26 @@ class TrainConfig:
         ValueError: a field out of range.
     """
 
-    epochs: int = 8
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "cosine"
-    step_size: float = 0.2
-    rounds: int | None = None
-    loss: str = "margin"
-    sampling: str = "shuffled"
-    scorer: str = "last"
-    shift: int = 0
-    flip: bool = False
-    padding: str = "zero"
-    precision: str = "float32"
-    compile: bool = False
-    seed: int = 0
+    epochs: int = _field(8, checks.integer, low=1)
+    batch_size: int = _field(128, checks.integer, low=1)
+    learning_rate: float = _field(0.1, checks.number, low=0, above=True)
+    momentum: float = _field(0.9, checks.number, low=0, high=1)
+    weight_decay: float = _field(5e-4, checks.number, low=0)
+    schedule: str = _field("cosine", checks.choice, SCHEDULES)
+    step_size: float = _field(0.2, checks.number, low=0)
+    rounds: int | None = _field(None, checks.integer, low=1)
+    loss: str = _field("margin", checks.choice, LOSSES)
+    sampling: str = _field("shuffled", checks.choice, SAMPLINGS)
+    scorer: str = _field("last", checks.choice, ["last", "average"])
+    shift: int = _field(0, checks.integer, low=0)
+    flip: bool = _field(False, checks.flag)
+    padding: str = _field("zero", checks.choice, PADDINGS)
+    precision: str = _field("float32", checks.choice, ["float32", "bfloat16"])
+    compile: bool = _field(False, checks.flag)
+    seed: int = _field(0, checks.integer, low=0)
 
     def __post_init__(self) -> None:
-        checks.integer("epochs", self.epochs, low=1)
-        checks.integer("batch_size", self.batch_size, low=1)
-        checks.number("learning_rate", self.learning_rate, low=0, above=True)
-        checks.number("momentum", self.momentum, low=0, high=1)
-        checks.number("weight_decay", self.weight_decay, low=0)
-        checks.choice("schedule", self.schedule, SCHEDULES)
-        checks.number("step_size", self.step_size, low=0)
-        if self.rounds is not None:
-            checks.integer("rounds", self.rounds, low=1)
-        checks.choice("loss", self.loss, UNCHECKED_LOSSES)
-        checks.choice("sampling", self.sampling, SAMPLINGS)
-        checks.choice("scorer", self.scorer, ["last", "average"])
-        checks.integer("shift", self.shift, low=0)
-        checks.choice("padding", self.padding, PADDINGS)
-        checks.choice("precision", self.precision, ["float32", "bfloat16"])
-        for name in ("flip", "compile"):
-            value = getattr(self, name)
-            checks.require(isinstance(value, bool), f"{name} must be true or false, got {value!r}")
-        checks.integer("seed", self.seed, low=0)
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value is not None or one.default is not None:
+                one.metadata["check"](one.name, value)

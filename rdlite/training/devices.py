@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce  # its gradient is summed, too
 
 from rdlite.guards import checks
 
@@ -111,41 +112,34 @@ def shared(model: nn.Module, batch_size: int) -> nn.Module:
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return nn.parallel.DistributedDataParallel(model, device_ids=[device])
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SharedBatchNorm  # the same parameters and buffers
+    for parent in [*model.modules()]:
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(parent, name, SharedBatchNorm.of(child))
     return nn.parallel.DistributedDataParallel(model)
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the images of all processes, as `torch.nn.SyncBatchNorm` is on GPUs only."""
 
+    @classmethod
+    def of(cls, norm: nn.BatchNorm2d) -> SharedBatchNorm:
+        """With the parameters and buffers of ``norm``, the same tensors."""
+        made = cls(norm.num_features, norm.eps, norm.momentum)
+        for name, value in {**dict(norm.named_parameters()), **dict(norm.named_buffers())}.items():
+            setattr(made, name, value)
+        return made
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or size() == 1:
             return super().forward(x)
         count = x.numel() // x.shape[1] * size()
-        mean = _Sum.apply(x.sum((0, 2, 3))) / count
+        mean = all_reduce(x.sum((0, 2, 3))) / count
         apart = x - mean[:, None, None]
-        variance = _Sum.apply(apart.square().sum((0, 2, 3))) / count
+        variance = all_reduce(apart.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return apart * scale[:, None, None] + self.bias[:, None, None]
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over the processes, whose gradient is the sum of their gradients."""
-
-    @staticmethod
-    def forward(context: object, x: Tensor) -> Tensor:
-        x = x.clone()
-        distributed.all_reduce(x)
-        return x
-
-    @staticmethod
-    def backward(context: object, gradient: Tensor) -> Tensor:
-        gradient = gradient.clone()
-        distributed.all_reduce(gradient)
-        return gradient

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     import pandas as pd
 
+VECTORS = ("risks", "multipliers", "class_weights")
+
 
 @dataclass
 class History:
@@ -29,9 +31,7 @@ class History:
     class_names: tuple[str, ...]
     scorer: nn.Module
     rows: list[dict] = field(default_factory=list)
-    risks: Tensor = field(default_factory=lambda: torch.empty(0))
-    multipliers: Tensor = field(default_factory=lambda: torch.empty(0))
-    class_weights: Tensor = field(default_factory=lambda: torch.empty(0))
+    _vectors: dict[str, list[Tensor]] = field(default_factory=lambda: {n: [] for n in VECTORS})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,27 +39,33 @@ class History:
     def append(self, row: dict, **vectors: Tensor) -> None:
         """Add a round: its numbers and its (m,) ``risks``, ``multipliers``, ``class_weights``."""
         self.rows.append(row)
-        for name, new in vectors.items():
-            setattr(self, name, torch.cat([getattr(self, name).view(-1, len(new)), new[None]]))
+        for name in VECTORS:
+            self._vectors[name].append(vectors[name])
+
+    risks = property(lambda self: self._stacked("risks"))
+    multipliers = property(lambda self: self._stacked("multipliers"))
+    class_weights = property(lambda self: self._stacked("class_weights"))
+
+    def _stacked(self, name: str) -> Tensor:
+        rounds = self._vectors[name]
+        return torch.stack(rounds) if rounds else torch.empty(0, len(self.class_names)).double()
 
     def frame(self) -> pd.DataFrame:
         """A row a round: the numbers of ``rows`` and, for each class k, ``risk_k``,
         ``multiplier_k`` and ``class_weight_k``."""
         import pandas as pd  # a quarter of a second, and only needed here
 
-        m = len(self.class_names)
         parts = [pd.DataFrame(self.rows)]
-        for name in ("risk", "multiplier", "class_weight"):
-            values = getattr(self, f"{name}s").reshape(len(self), m).numpy()
-            parts.append(pd.DataFrame(values, columns=[f"{name}_{k}" for k in range(m)]))
+        for name in VECTORS:
+            values = pd.DataFrame(getattr(self, name).numpy())
+            parts.append(values.add_prefix(f"{name.removesuffix('s')}_"))
         return pd.concat(parts, axis=1)
 
     def state_dict(self) -> dict:
         """All but the scorer."""
-        vectors = {name: getattr(self, name) for name in ("risks", "multipliers", "class_weights")}
-        return {"rows": list(self.rows), **vectors}
+        return {"rows": list(self.rows), **{name: getattr(self, name) for name in VECTORS}}
 
     def load_state_dict(self, state: dict) -> None:
         """Take over what `state_dict` gave."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        self.rows = state["rows"]
+        self._vectors = {name: list(state[name]) for name in VECTORS}

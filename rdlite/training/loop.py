@@ -12,24 +12,22 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
 from torch import Tensor, nn
 
-from rdlite import multipliers
+from rdlite import models
 from rdlite.data import Split
-from rdlite.guards import checks, files
+from rdlite.guards import checks
 from rdlite.metrics import summary
-from rdlite.models import AveragedScorer, check, device_of
-from rdlite.objectives import UNCHECKED_LOSSES, Objective, class_risks
+from rdlite.multipliers import hedge_step, uniform
+from rdlite.objectives import LOSSES, Objective, class_risks
 from rdlite.training.checkpoints import Checkpoint, Keeper
 from rdlite.training.config import TrainConfig
 from rdlite.training.history import History
 from rdlite.training.sgd import Loss, Sgd, require_finite
-from rdlite.training.targets import Targets, marginal, target_function
-
-__all__ = ["Checkpoint", "History", "TrainConfig", "fit"]
+from rdlite.training.targets import Targets, as_targets, marginal
 
 
 def fit(
@@ -38,9 +36,8 @@ def fit(
     objective: Objective,
     *,
     heldout: Split,
-    targets: Targets | None = None,
+    targets: Tensor | Callable[[Tensor], Tensor] | Targets | None = None,
     heldout_targets: Tensor | None = None,
-    mix: float | Tensor = 1.0,
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     loss: Loss | None = None,
     checkpoint: Checkpoint | None = None,
@@ -54,11 +51,9 @@ def fit(
         train: the images; every class needs one.
         objective: eq. (3).
         heldout: the images whose risks move the multipliers; every class needs one.
-        targets: None for the one-hot labels, an (n, m) tensor for targets that are the same for
+        targets: P. None for the one-hot labels, an (n, m) tensor for targets that are the same for
             every view of an image, or a function of the view shown, (B, c, h, w) -> (B, m).
         heldout_targets: (n_heldout, m), or None for the one-hot labels.
-        mix: the targets' share against the one-hot label: P = mix p + (1 - mix) one_hot(y). One
-            number, or (m,) numbers by the class of the label.
         config: how to train.
         loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar, instead of
             ``config.loss``.
@@ -77,26 +72,32 @@ def fit(
         OSError: the checkpoint cannot be written; the one before is intact.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
-    device = device_of(model)
-    train, heldout = _with_every_class("train", train), _with_every_class("heldout", heldout)
-    _check(model, train, objective, heldout, config, loss, checkpoint)
+    from tqdm.auto import tqdm  # only needed here
+
+    device = models.device_of(model)
+    hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
+    checks.instance("objective", objective, Objective, hint)
+    checks.instance("config", config, TrainConfig)
+    hint = f"loss must be a function, got {loss!r}; a name belongs into config.loss"
+    checks.require(loss is None or callable(loss), hint)
+    _check(model, train, heldout, config)
     train, heldout = train.to(device), heldout.to(device)
     if heldout_targets is None:
         heldout_targets = heldout.one_hot()
     checks.row_stochastic("heldout_targets", heldout_targets, heldout.num_classes, len(heldout))
     heldout_targets = heldout_targets.to(device)
-    target_rows = target_function(train, targets, mix)
-    prior = marginal(target_rows, train)  # pi, or the teacher's marginal
+    targets = as_targets(targets, train)
+    prior = marginal(targets, train)  # pi, or the teacher's marginal
 
-    sgd = Sgd(model, train, target_rows, loss or UNCHECKED_LOSSES[config.loss], config)
+    sgd = Sgd(model, train, targets, loss or LOSSES[config.loss].__wrapped__, config)
     rounds = min(config.rounds or config.epochs, sgd.steps)
-    player = multipliers.uniform(train.num_classes)
+    multipliers = uniform(train.num_classes)
     history = History(train.class_names, scorer=model)
     snapshots: list[dict] = []  # the weights after each round, for the average
 
     def state() -> dict:
         parts = {"sgd": sgd.state_dict(), "history": history.state_dict()}
-        return parts | {"player": player, "snapshots": snapshots}
+        return parts | {"player": multipliers, "snapshots": snapshots}
 
     keeper = Keeper(
         checkpoint,
@@ -108,18 +109,18 @@ def fit(
     if kept := keeper.restored():
         sgd.load_state_dict(kept["sgd"])
         history.load_state_dict(kept["history"])
-        player, snapshots = kept["player"], kept["snapshots"]
-    with keeper.listening():
-        for k in _with_progress_bar(range(len(history) + 1, rounds + 1), history, progress):
+        multipliers, snapshots = kept["player"], kept["snapshots"]
+    bar = tqdm(range(len(history) + 1, rounds + 1), unit="round", disable=not progress)
+    with keeper.listening(), bar:
+        for k in bar:
             started = time.perf_counter()
-            class_weights = objective.class_weights(player, prior)  # eq. (7)
+            class_weights = objective.class_weights(multipliers, prior)  # eq. (7)
             until = sgd.steps * k // rounds
             mean_loss = sgd.run_until(until, class_weights, keeper.after_step)  # eq. (8)
             logits = sgd.predict(heldout.images)
-            differences = 4 * logits  # the largest of them, with room
-            require_finite(f"a held-out logit after round {k}", [differences])
-            risks = class_risks(logits, heldout_targets).double().cpu()  # eq. (1) or (4)
-            require_finite(f"a held-out risk after round {k}", [risks])
+            require_finite("a held-out logit", f"after round {k}", checks.ROOM * logits)
+            risks = class_risks.__wrapped__(logits, heldout_targets).double().cpu()  # (1) or (4)
+            require_finite("a held-out risk", f"after round {k}", risks)
             scores = summary(logits, heldout.labels)
             row = {
                 "round": k,
@@ -129,80 +130,38 @@ def fit(
                 **{name: scores[name] for name in ("average", "worst", "worst_class")},
                 "seconds": time.perf_counter() - started,
             }
-            history.append(row, risks=risks, multipliers=player, class_weights=class_weights)
-            player = multipliers.hedge_step(player, risks, config.step_size)  # eq. (6)
+            history.append(row, risks=risks, multipliers=multipliers, class_weights=class_weights)
+            multipliers = hedge_step(multipliers, risks, config.step_size)  # eq. (6)
             if config.scorer == "average":
                 snapshots.append(copy.deepcopy(model.state_dict()))
             if on_round is not None:
                 on_round(row)
+            bar.set_postfix(average=f"{row['average']:.2f}", worst=f"{row['worst']:.2f}")
             keeper.after_round(k, rounds)
     if snapshots:
-        history.scorer = _averaged(model, snapshots)
+        history.scorer = models.AveragedScorer.of(model, snapshots)
     return history
 
 
-def _check(
-    model: nn.Module,
-    train: Split,
-    objective: Objective,
-    heldout: Split,
-    config: TrainConfig,
-    loss: Loss | None,
-    checkpoint: Checkpoint | None,
-) -> None:
+def _check(model: nn.Module, train: Split, heldout: Split, config: TrainConfig) -> None:
     """What would else come to light in the middle of the training."""
-    hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
-    checks.instance("objective", objective, Objective, hint)
-    checks.instance("config", config, TrainConfig)
+    for name, split in (("train", train), ("heldout", heldout)):
+        checks.instance(name, split, Split, f"; use splits.{name}")
+        missing = (split.class_counts == 0).nonzero().flatten().tolist()
+        checks.require(
+            not missing,
+            f"{name} must have an image of every class, got none of {missing}; "
+            "raise head or heldout, or leave the class out",
+        )
+    own, asked = ((s.num_classes, tuple(s.images.shape[1:])) for s in (heldout, train))
     checks.require(
-        loss is None or callable(loss),
-        f"loss must be a function, got {loss!r}; a name belongs into config.loss",
-    )
-    if checkpoint is not None:
-        checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
-        files.folder(checkpoint.path.parent, "checkpoint's folder")
-    checks.require(
-        heldout.num_classes == train.num_classes,
-        f"heldout must have the {train.num_classes} classes of train, got {heldout.num_classes}",
-    )
-    shapes = [tuple(split.images.shape[1:]) for split in (train, heldout)]
-    checks.require(
-        shapes[0] == shapes[1],
-        f"heldout must have images of the shape of train's, {shapes[0]}, got {shapes[1]}",
+        own == asked,
+        f"heldout must have the {asked[0]} classes of train and its images' shape {asked[1]}, "
+        f"got {own[0]} and {own[1]}",
     )
     normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     checks.require(
         config.batch_size >= 2 or not normed,
         "batch_size must be at least 2 for a network with batch norm, got 1",
     )
-    check("model", model, train.images, train.num_classes)
-
-
-def _averaged(model: nn.Module, snapshots: list[dict]) -> AveragedScorer:
-    scorers = [copy.deepcopy(model).eval() for _ in snapshots]
-    for scorer, weights in zip(scorers, snapshots, strict=True):
-        scorer.load_state_dict(weights)
-    return AveragedScorer(scorers)
-
-
-def _with_every_class(name: str, split: Split) -> Split:
-    checks.instance(name, split, Split, f"; use splits.{name}")
-    counts = split.class_counts
-    missing = (counts == 0).nonzero().flatten().tolist()
-    checks.require(
-        not missing,
-        f"{name} must have an image of every class, got none of {missing}; "
-        "raise head or heldout, or leave the class out",
-    )
-    return split
-
-
-def _with_progress_bar(rounds: range, history: History, shown: bool) -> Iterator[int]:
-    """The round numbers; the bar shows the last round's held-out average and worst class."""
-    from tqdm.auto import tqdm
-
-    with tqdm(rounds, unit="round", disable=not shown) as bar:
-        for k in bar:
-            yield k
-            last = history.rows[-1]
-            bar.set_postfix(average=f"{last['average']:.2f}", worst=f"{last['worst']:.2f}")
+    models.check("model", model, train.images, train.num_classes)

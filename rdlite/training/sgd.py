@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +11,20 @@ from rdlite import models
 from rdlite.data import Split, batches
 from rdlite.training import devices
 from rdlite.training.config import SCHEDULES, TrainConfig
-from rdlite.training.targets import TargetFunction
+from rdlite.training.targets import Targets
 
 CURE = "lower learning_rate or step_size, or look for non-finite targets"
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), class weights (m,)
 
 
-def require_finite(what: str, values: Iterable[Tensor]) -> None:
+def require_finite(what: str, when: str, *values: Tensor) -> None:
     """No NaN or infinity in ``values``, on any device.
 
     Raises:
-        FloatingPointError: names ``what``, and what to try.
+        FloatingPointError: says ``what`` is not finite, ``when``, and what to try.
     """
     if not all(bool(torch.isfinite(value).all()) for value in values):
-        raise FloatingPointError(f"training diverged: {what} is not finite; {CURE}")
+        raise FloatingPointError(f"training diverged: {what} is not finite {when}; {CURE}")
 
 
 class Sgd:
@@ -34,7 +33,7 @@ class Sgd:
     Args:
         model: trained in place.
         train: the images, on the device of the model.
-        target_rows: what they learn from, see `rdlite.training.targets`.
+        targets: what they learn from, see `rdlite.training.targets`.
         loss: mean over a batch; one with a state of its own has a ``state_dict``.
         config: how to train.
 
@@ -44,36 +43,21 @@ class Sgd:
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        train: Split,
-        target_rows: TargetFunction,
-        loss: Loss,
-        config: TrainConfig,
+        self, model: nn.Module, train: Split, targets: Targets, loss: Loss, config: TrainConfig
     ) -> None:
-        self.model, self.target_rows, self.loss, self.config = model, target_rows, loss, config
+        self.model, self.targets, self.loss, self.config = model, targets, loss, config
         self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
         self.done = 0
         self.losses: list[Tensor] = []  # of the stretch that is under way
-        self.views = batches.Views(
-            train.images,
-            train.labels,
-            batch_size=config.batch_size,
-            sampling=config.sampling,
-            seed=config.seed,
-            shift=config.shift,
-            flip=config.flip,
-            padding=config.padding,
-        )
+        self.device = models.device_of(model)
+        how = ("batch_size", "sampling", "seed", "shift", "flip", "padding")
+        options = {name: getattr(config, name) for name in how}
+        self.views = batches.Views(train.images, train.labels, **options)
         self.logits_of = devices.shared(model, min(config.batch_size, len(train)))
         if config.compile:
             self.logits_of = torch.compile(self.logits_of)
-        self.optimiser = torch.optim.SGD(
-            model.parameters(),
-            config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
+        how = {"momentum": config.momentum, "weight_decay": config.weight_decay}
+        self.optimiser = torch.optim.SGD(model.parameters(), config.learning_rate, **how)
 
     def run_until(
         self, step: int, class_weights: Tensor, after_step: Callable[[], None] | None = None
@@ -87,15 +71,21 @@ class Sgd:
             FloatingPointError: the loss is not finite; the message names the first such step.
         """
         self.model.train()
-        class_weights = class_weights.float().to(models.device_of(self.model))
+        class_weights = class_weights.float().to(self.device)
         while self.done < step:
             self._step(class_weights)
             if after_step is not None:
                 after_step()
         losses = devices.mean(torch.stack(self.losses))
-        self._check(losses)
+        self._require_finite(losses)
         self.losses = []
         return float(losses.mean())
+
+    def _require_finite(self, losses: Sequence[Tensor]) -> None:
+        """The last losses; a GPU is asked once, and one by one only for the first bad step."""
+        if not torch.isfinite(torch.as_tensor(losses)).all():
+            for step, loss in enumerate(losses, self.done - len(losses) + 1):
+                require_finite("the loss", f"at step {step}", loss)
 
     def _step(self, class_weights: Tensor) -> None:
         share = SCHEDULES[self.config.schedule](self.done / self.steps)
@@ -103,27 +93,17 @@ class Sgd:
             group["lr"] = self.config.learning_rate * share
         index, view = (devices.mine(rows) for rows in next(self.views))
         with self.autocast():
-            rows = self.target_rows(index, view)  # first: a teacher would push what backward
-            logits = self.logits_of(view)  # needs out of the cache
+            # the targets first: after the logits, a teacher would push them out of the cache
+            rows = self.targets.rows(index, view)
+            logits = self.logits_of(view)
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
-        if loss.is_cpu and devices.size() == 1 and not math.isfinite(self.losses[-1]):
-            self._stop(self.done)
+        if loss.is_cpu and devices.size() == 1:
+            require_finite("the loss", f"at step {self.done}", self.losses[-1])
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-
-    def _check(self, losses: Sequence[Tensor]) -> None:
-        """The last losses are finite."""
-        finite = torch.isfinite(torch.as_tensor(losses)).tolist()
-        if not all(finite):
-            self._stop(self.done - len(finite) + finite.index(False) + 1)
-
-    def _stop(self, step: int) -> None:
-        raise FloatingPointError(
-            f"training diverged: the loss is not finite at step {step}; {CURE}"
-        )
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (n, m) float32, as `rdlite.models.predict`; every process takes a share."""
@@ -133,8 +113,8 @@ class Sgd:
 
     def autocast(self) -> torch.autocast:
         """Where the network is evaluated in the precision of the config."""
-        device = models.device_of(self.model).type
-        return torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+        low = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on, bit for bit.
@@ -142,24 +122,19 @@ class Sgd:
         Raises:
             FloatingPointError: training has diverged, so there is nothing to go on from.
         """
-        self._check(self.losses)
-        require_finite(f"a weight after step {self.done}", self.model.state_dict().values())
-        return {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "views": self.views.state_dict(),
-            "loss": self.loss.state_dict() if hasattr(self.loss, "state_dict") else {},
-            "losses": list(self.losses),
-            "done": self.done,
-        }
+        self._require_finite(self.losses)
+        weights = self.model.state_dict().values()
+        require_finite("a weight", f"after step {self.done}", *weights)
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return parts | {"losses": list(self.losses), "done": self.done}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on where the state was taken."""
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.views.load_state_dict(state["views"])
-        if state["loss"]:
-            self.loss.load_state_dict(state["loss"])
-        device = models.device_of(self.model)
-        self.losses = [loss.to(device) for loss in state["losses"]]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.losses = [loss.to(self.device) for loss in state["losses"]]
         self.done = state["done"]
+
+    def _parts(self) -> dict:
+        parts = {"model": self.model, "optimiser": self.optimiser, "views": self.views}
+        return parts | ({"loss": self.loss} if hasattr(self.loss, "state_dict") else {})

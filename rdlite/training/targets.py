@@ -1,6 +1,8 @@
-"""What a batch learns from: rows of the target matrix P, from labels, a matrix or a function.
+"""The target matrix P that a batch learns from, made here and nowhere else.
 
-``P = mix p + (1 - mix) one_hot(y)``, with p the teacher's probabilities (below eq. (4)).
+``P = mix p + (1 - mix) one_hot(y)``, with p the teacher's probabilities (below eq. (4)). One-hot
+labels are the case without a teacher. Whatever has ``rows(index, view)``, the (B, m) rows of P for
+the images counted by ``index`` and shown as ``view``, can be learned from.
 """
 
 from __future__ import annotations
@@ -10,71 +12,103 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rdlite.data import Split, batches
+from rdlite.data import Split
+from rdlite.data.batches import as_input
 from rdlite.guards import checks
 
-Targets = Tensor | Callable[[Tensor], Tensor]  # (n, m), or the view (B, c, h, w) -> (B, m)
-TargetFunction = Callable[[Tensor, Tensor], Tensor]  # (indices (B,), view) -> (B, m)
+
+class Fixed:
+    """The same row for every view of an image: ``matrix`` is (n, m)."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+
+    def rows(self, index: Tensor, view: Tensor) -> Tensor:
+        return self.matrix[index]
 
 
-def target_function(train: Split, targets: Targets | None, mix: float | Tensor) -> TargetFunction:
-    """The function (indices, view) -> (B, m) that gives the target rows P of a batch.
+class Consistent:
+    """Every view gets a label of its own, as the student sees it.
 
     Args:
-        train: the images that the indices count.
-        targets: None for the labels, an (n, m) tensor, or a function of the view shown.
-        mix: the targets' share against the one-hot label, one number or one a class.
-
-    Raises:
-        ValueError: a shape that does not fit, rows off the simplex, a share outside [0, 1].
+        label: the view (B, c, h, w) -> probabilities (B, m).
+        one_hot: (n, m).
+        mix: the share of ``label``, see `mixed`.
     """
-    one_hot, m = train.one_hot(), train.num_classes
-    if targets is None:
-        return lambda index, view: one_hot[index]
-    share_of = teacher_shares(mix, train.labels, m).to(one_hot.dtype)
-    if isinstance(targets, Tensor):
-        checks.row_stochastic("targets", targets, m, len(train))
-        mixed = share_of * targets.to(one_hot.device) + (1 - share_of) * one_hot
-        return lambda index, view: mixed[index]
-    if not callable(targets):
-        checks.tensor("targets", targets)
 
-    def rows(index: Tensor, view: Tensor) -> Tensor:
-        share, p = share_of[index], targets(view)
-        if not (isinstance(p, Tensor) and p.shape == (len(index), m)):
-            checks.tensor("targets", p)
-            raise ValueError(
-                f"targets must have shape (B, {m}) = ({len(index)}, {m}) for a batch, "
-                f"got {tuple(p.shape)}"
-            )
-        return share * p + (1 - share) * one_hot[index]
+    def __init__(
+        self, label: Callable[[Tensor], Tensor], one_hot: Tensor, mix: float | Tensor = 1.0
+    ) -> None:
+        self.label, self.one_hot, self.mix = label, one_hot, mix
 
-    return rows
+    def rows(self, index: Tensor, view: Tensor) -> Tensor:
+        p, one_hot = self.label(view), self.one_hot[index]
+        checks.tensor("targets", p)
+        checks.require(
+            p.shape == one_hot.shape,
+            f"targets must have shape {tuple(one_hot.shape)} for a batch, got {tuple(p.shape)}",
+        )
+        return mixed(p, one_hot, self.mix)
 
 
-def teacher_shares(mix: float | Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """The teacher's share for each label: (n, 1) float64, from one number or from one a class.
+Targets = Fixed | Consistent
+
+
+def mixed(p: Tensor, one_hot: Tensor, mix: float | Tensor) -> Tensor:
+    """P: (n, m), from the teacher's p and the one-hot labels, both (n, m).
+
+    Args:
+        p, one_hot: what is mixed.
+        mix: the share of p, a number or (m,) numbers by the class of the label.
+
+    >>> mixed(torch.full((2, 2), 0.5), torch.eye(2), torch.tensor([1.0, 0.5]))
+    tensor([[0.5000, 0.5000],
+            [0.2500, 0.7500]])
+    """
+    of_class = torch.as_tensor(mix).to(one_hot)
+    share = (one_hot * of_class).sum(1, keepdim=True)  # (n, 1), that of the label's class
+    return share * p + (1 - share) * one_hot
+
+
+def shares(mix: float | Tensor, num_classes: int) -> Tensor:
+    """``mix`` for `mixed`: a number or (m,) numbers, float64 on the CPU.
 
     Raises:
         ValueError: another shape, a share outside [0, 1].
-
-    >>> teacher_shares(torch.tensor([0.5, 1.0]), torch.tensor([1, 0]), 2)
-    tensor([[1.0000],
-            [0.5000]], dtype=torch.float64)
     """
-    shares = checks.numbers("mix", mix).to(labels.device)
+    values = checks.numbers("mix", mix)
     checks.require(
-        shares.shape in ((), (num_classes,)) and bool(((shares >= 0) & (shares <= 1)).all()),
+        values.shape in ((), (num_classes,)) and bool(((values >= 0) & (values <= 1)).all()),
         f"mix must be a number in [0, 1], or {num_classes} of them, got {mix}",
     )
-    return shares.expand(num_classes)[labels][:, None]
+    return values
 
 
-def marginal(target_rows: TargetFunction, train: Split) -> Tensor:
-    """pi, or pbar of eq. (4): the mean of P over the plain images, (m,) float64 on the CPU."""
+def as_targets(targets: Tensor | Callable | Targets | None, train: Split) -> Targets:
+    """What `rdlite.training.fit` was given, as something with ``rows``; `marginal` checks them."""
+    if targets is None:
+        return Fixed(train.one_hot())
+    if hasattr(targets, "rows"):
+        return targets
+    if callable(targets):
+        return Consistent(targets, train.one_hot())
+    checks.tensor("targets", targets)
+    wanted = (len(train), train.num_classes)
+    checks.require(
+        targets.shape == wanted, f"targets must have shape {wanted}, got {tuple(targets.shape)}"
+    )
+    return Fixed(targets.to(train.images.device))
+
+
+def marginal(targets: Targets, train: Split) -> Tensor:
+    """pi, or pbar of eq. (4): the mean of P over the plain images, (m,) float64 on the CPU.
+
+    Raises:
+        ValueError: rows of another shape or off the simplex.
+    """
     total = torch.zeros(train.num_classes, dtype=torch.float64)
     for index in torch.arange(len(train), device=train.images.device).split(1024):
-        rows = target_rows(index, batches.as_input(train.images[index]))
+        rows = targets.rows(index, as_input(train.images[index]))
         checks.row_stochastic("targets", rows, train.num_classes, len(index))
         total += rows.double().sum(0).cpu()
     return total / len(train)
