@@ -184,7 +184,7 @@ def _demo(options: argparse.Namespace) -> int:
     )
     if options.quick:
         spec = replace(spec, seeds=(0,), config=replace(spec.config, epochs=5))
-    table = demo.run(spec, options.out)
+    table = demo.train_and_write(spec, options.out)
     return 0 if len(table) == len(spec.runs()) else 130
 
 

@@ -38,7 +38,7 @@ TINY = GridSpec(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "made"
-    return out, demo.run(TINY, out, progress=False)
+    return out, demo.train_and_write(TINY, out, progress=False)
 
 
 def test_grid_csv_has_a_row_a_trained_student(finished):
@@ -67,6 +67,13 @@ def test_the_text_table_shows_mean_and_standard_error():
 
 
 RUNS = [(0, 0.7, 0.2), (1, 0.7, 0.4)]
+
+
+def test_a_cell_of_one_seed_has_no_error_beside_cells_of_two():
+    """After Ctrl-C the last cells may have fewer seeds."""
+    runs = [row(seed=s, average=a, worst=w) for s, a, w in RUNS]
+    text = demo.text_table(pd.DataFrame([*runs, row(student="balanced", worst=0.25)]))
+    assert "0.300 ± 0.100" in text and "0.250   " in text and "0.250 ±" not in text
 
 
 def row(**changes):
@@ -116,11 +123,11 @@ def test_the_shipped_table_shows_the_claim_and_is_the_readme_s():
 def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path):
     """A real process group gets SIGINT once some networks are trained."""
     code = (
-        "from pathlib import Path; from rdlite import demo; from rdlite.studies import GridSpec\n"
+        "from pathlib import Path; from rdlite.studies import GridSpec, demo\n"
         "from rdlite.training import TrainConfig\n"
         "spec = GridSpec(imbalance=10, head=60, heldout=12, seeds=tuple(range(400)),\n"
         "    teachers=('none',), config=TrainConfig(epochs=1, batch_size=32))\n"
-        f"demo.run(spec, Path({str(tmp_path)!r}))\n"
+        f"demo.train_and_write(spec, Path({str(tmp_path)!r}))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],

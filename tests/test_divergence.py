@@ -227,7 +227,7 @@ def test_a_study_writes_what_is_finished_and_exits_1(tmp_path, capsys):
 
 def test_the_demo_keeps_what_is_finished(tmp_path):
     with pytest.raises(Diverged, match="4 networks diverged"):
-        demo.run(SOME_WILD, tmp_path, progress=False)
+        demo.train_and_write(SOME_WILD, tmp_path, progress=False)
     kept = pd.read_csv(tmp_path / "grid.csv")
     assert kept.learning_rate.tolist() == [0.1] * 4
 

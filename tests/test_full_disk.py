@@ -181,7 +181,7 @@ def test_the_demo_finds_a_full_folder_before_the_training_and_keeps_the_old_tabl
 ):
     folder = disk.folder / "out"
     spec = dataclasses.replace(DEMO, seeds=(0,), students=("standard", "robust"))
-    table = demo.run(spec, folder, progress=False)
+    table = demo.train_and_write(spec, folder, progress=False)
     before = files_of(folder)
 
     def fills(*_, **__):
@@ -190,12 +190,12 @@ def test_the_demo_finds_a_full_folder_before_the_training_and_keeps_the_old_tabl
 
     monkeypatch.setattr(demo, "run_grid", fills)
     with disk, pytest.raises(OSError, match=rf"cannot write grid.csv in {folder}: {FULL}"):
-        demo.run(spec, folder, progress=False)
+        demo.train_and_write(spec, folder, progress=False)
     assert files_of(folder) == before
     monkeypatch.setattr(demo, "run_grid", lambda *_, **__: pytest.fail("trained"))
     disk.leave(0)
     with disk, pytest.raises(OSError, match=rf"out {FOLDER}'{folder}': {FULL}"):
-        demo.run(spec, folder, progress=False)
+        demo.train_and_write(spec, folder, progress=False)
     assert files_of(folder) == before
 
 

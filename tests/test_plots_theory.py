@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rdlite.objectives import BALANCED, ROBUST, STANDARD
-from rdlite.plots import BLUE, ORANGE, PURPLE, TEACHER_COLOURS
+from rdlite.plots import BLUE, PURPLE, TEACHER_STYLES
 from rdlite.theory import Population, add_noise, bias, figures, hedge_curve, temper
 from rdlite.theory.mixture import GaussianMixture
 
@@ -45,6 +45,11 @@ def labelled(ax):
     return {a.get_label(): a for a in artists if not a.get_label().startswith("_")}
 
 
+def look(line):
+    """Colour, marker and dashes, as a row of `rdlite.plots.TEACHER_STYLES`."""
+    return {key: plt.getp(line, key) for key in ("color", "marker", "linestyle")}
+
+
 def offsets(cloud):
     return np.asarray(cloud.get_offsets())
 
@@ -67,7 +72,7 @@ def test_class_risks_ring_the_worst_class_of_each_objective_but_not_of_equal_ris
     for name, values in risks.items():
         np.testing.assert_allclose(lines[name].get_ydata(), values)
         assert lines[name].get_label() == f"{name}: worst {values.max():.2f}"
-        assert lines[name].get_color() == TEACHER_COLOURS[name]
+        assert look(lines[name]) == TEACHER_STYLES[name]
     rings = [line for line in ax.lines if line.get_label().startswith("_")]
     wanted = [[int(risks[k].argmax()), float(risks[k].max())] for k in ("standard", "balanced")]
     assert [ring.get_xydata()[0].tolist() for ring in rings] == wanted
@@ -97,8 +102,7 @@ def test_own_and_student_join_the_two_risks_of_each_teacher_with_labels_apart(ax
     assert figures.own_and_student(own, student, ax) is ax
     for name, line in zip(own, ax.lines, strict=True):
         assert line.get_ydata().tolist() == [own[name], student[name]]
-        assert line.get_color() == TEACHER_COLOURS[name]
-    assert len({line.get_linestyle() for line in ax.lines}) == 3
+        assert look(line) == TEACHER_STYLES[name]
     for align, values in (("right", own), ("left", student)):
         labels = [text for text in ax.texts if text.get_ha() == align]
         assert {text.get_text() for text in labels} == {f"{k} {v:.2f}" for k, v in values.items()}
@@ -117,6 +121,8 @@ def test_profiles_are_ratios_to_the_marginal_and_eta_lies_on_the_diagonal(popula
         np.testing.assert_allclose(offsets(cloud)[:, 0], true)
         np.testing.assert_allclose(offsets(cloud)[:, 1], p[:, y] / (weights * p[:, y]).sum())
         assert cloud.get_label() == f"{name} teacher"
+        colour = matplotlib.colors.to_hex(cloud.get_facecolor()[0]).upper()
+        assert colour == TEACHER_STYLES[name]["color"]
     diagonal = offsets(ax.collections[0])
     np.testing.assert_allclose(diagonal[:, 0], diagonal[:, 1])
     areas = ax.collections[0].get_sizes()
@@ -175,7 +181,7 @@ def test_reliability_is_the_share_of_a_label_in_each_bin_that_is_full(ax):
     assert figures.reliability({"robust": p}, labels, y=1, ax=ax) is ax
     line = labelled(ax)["robust teacher"]
     np.testing.assert_allclose(line.get_xydata(), [[0.14, 0.1]], rtol=1e-6)
-    assert line.get_color() == ORANGE
+    assert look(line) == TEACHER_STYLES["robust"]
     diagonal = labelled(ax)["calibrated"]
     assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
     assert ax.get_xlim() == ax.get_ylim() == (0, 1)

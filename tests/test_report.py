@@ -1,6 +1,7 @@
 """The report: choices that never see the test set, claims with known answers, safe pages."""
 
 import dataclasses
+import re
 
 import joblib
 import matplotlib.pyplot as plt
@@ -11,8 +12,8 @@ import torch
 from test_studies import TINY
 
 from rdlite import __main__ as cli
-from rdlite import baselines, panels
-from rdlite.studies import claims, comparison, comparison_figures, report, results, run, run_grid
+from rdlite import baselines, panels, plots
+from rdlite.studies import claims, comparison, figures, report, results, run, run_grid
 from rdlite.studies.comparison import Comparison, Estimate
 from rdlite.studies.spec import GridSpec, recipe
 
@@ -96,7 +97,7 @@ def compared(rows):
 
 
 def verdicts(rows):
-    return {claim.claim[:3]: claim.verdict for claim in claims.judge(compared(rows))}
+    return {claim.claim[:3]: claim.verdict for claim in claims.verdicts(compared(rows))}
 
 
 def test_a_world_where_every_claim_holds():
@@ -226,20 +227,48 @@ def test_an_end_of_the_frontier_is_no_rival_of_it():
 
 def test_the_figures_show_every_method_and_teacher():
     task = compared(table())
-    ax = comparison_figures.leads(task)
+    ax = figures.leads(task)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert sorted(names) == sorted(task.baselines)
     means = dict(zip(names, ax.lines[0].get_xdata(), strict=True))
     assert means["standard KD"] == pytest.approx(0.6 - 0.3)
-    ax = comparison_figures.calibration(task)
+    ax = figures.calibration(task)
     shown = {line.get_label(): line.get_xydata() for line in ax.lines}
     assert shown["robust cnn-8"] == pytest.approx(
         np.array([[0.3, 1 - 0.5 - 0.01 * seed] for seed in SEEDS])
     )
-    ax = comparison_figures.frontiers(task)
+    ax = figures.methods(task)
+    for teacher, style in plots.TEACHER_STYLES.items():
+        words = f"every alpha, {plots.TEACHER_WORDS[teacher]}"
+        (line,) = (own[0] for own in ax.containers if own.get_label() == words)
+        assert {key: plt.getp(line, key) for key in style} == style
+        np.testing.assert_allclose(line.get_xydata(), task.frontier(teacher).mean(0))
     written = " ".join(text.get_text() for text in ax.texts).replace(",", "").split()
     assert sorted(map(int, written)) == list(range(1, len(task.baselines) + 1))
     plt.close("all")
+
+
+def test_calibration_draws_a_teacher_as_every_figure_does():
+    ax = figures.calibration(compared(table()))
+    for line in ax.lines:
+        teacher = line.get_label().split()[0]
+        if teacher in plots.TEACHER_STYLES:
+            style = plots.TEACHER_STYLES[teacher]
+            assert (line.get_color(), line.get_marker()) == (style["color"], style["marker"])
+    assert len([line for line in ax.lines if "cnn" in line.get_label()]) == 3
+    plt.close("all")
+
+
+def test_robust_students_are_those_of_the_first_setting():
+    """Claim (e) and its figure, where the robust student was also trained at another rate."""
+    rows = table()
+    robust = rows[(rows.method == "fit") & (rows.student == "robust") & (rows.teacher != "none")]
+    others = [robust.assign(learning_rate=0.4), robust.assign(temperature=4.0)]
+    more = compared(pd.concat([*others, rows]))
+    expected = claims.robust_students(compared(rows))
+    assert (
+        claims.robust_students(more).reset_index(drop=True).equals(expected.reset_index(drop=True))
+    )
 
 
 def test_the_panel_takes_the_tradeoff_of_a_task():
@@ -305,10 +334,33 @@ def test_the_page_says_how_many_settings_were_tried(page):
 def test_names_from_data_stay_text(page):
     source = (page / "report.html").read_text()
     assert "<script" not in source and source.count("<table") == source.count("</table>") == 5
-    shown = report._html([("table", pd.DataFrame({"class": NAMES})), ("p", NAMES[2])])
-    assert "<script" not in shown and "&lt;script&gt;" in shown
-    assert "<script" not in report._markdown([("table", pd.DataFrame({"class": NAMES}))])
-    assert r"$x\|y" in report._markdown([("table", pd.DataFrame({"class": NAMES}))])
+    names = pd.DataFrame({"class": NAMES})
+    for kind, content in {"table": names, "p": NAMES[2], "h2": NAMES[2]}.items():
+        for write in (report._html, report._markdown):
+            shown = write(kind, content)
+            assert "<script" not in shown and "&lt;script" in shown
+    assert r"$x\|y" in report._markdown("table", names)
+
+
+def test_everything_on_the_page_is_written_by_a_filter_that_escapes():
+    """No part of the template shows a value as it is, so that a new one cannot forget to."""
+    source = re.sub(r"\{%-? filter p .*?endfilter %\}", "", report.TEMPLATE.read_text(), flags=re.S)
+    shown = re.findall(r"\{\{(.*?)\}\}", source)
+    assert shown and all(re.search(r"\| (h1|h2|h3|table|image) $", one) for one in shown)
+
+
+def test_the_order_of_the_page_is_that_of_the_template(page):
+    headings = re.findall(r"^#+ (.*)$", (page / "report.md").read_text(), re.MULTILINE)
+    assert headings == [
+        report.TITLE,
+        "Claim and verdict",
+        "Claim, measurement, verdict",
+        "Imbalance 10, 100 images of the largest class",
+        "Areas below the frontiers",
+        "Teacher x student",
+    ]
+    shown = re.findall(r"<h\d>(.*?)</h\d>", (page / "report.html").read_text())
+    assert shown == headings
 
 
 def test_the_command_writes_the_page_and_names_a_study_that_is_not_there(tmp_path, capsys):
@@ -325,7 +377,7 @@ def test_the_shipped_page_and_the_readme_are_what_the_shipped_table_says(tmp_pat
         assert (tmp_path / name).read_text() == (results.SHIPPED / "comparison" / name).read_text()
     verdicts = report.verdict_table([Comparison(task) for task in shipped.tasks()])
     readme = (results.SHIPPED.parents[1] / "README.md").read_text()
-    assert report._markdown([("table", verdicts)]) in readme
+    assert report._markdown("table", verdicts) in readme
 
 
 def test_every_method_of_the_words_exists():

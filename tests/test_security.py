@@ -34,7 +34,7 @@ from test_report import study as reported
 from test_report import table as rows_of_a_study
 
 from rdlite import __main__ as cli
-from rdlite import data, plots, plots_data
+from rdlite import data, plots
 from rdlite.data.archives import ARCHIVES
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
 from rdlite.panels.base import Panel, slider
@@ -414,9 +414,9 @@ def test_titles_and_labels_of_figures_have_no_formula_from_names(splits):
     axes = [
         plots.class_bars(accuracies, NAMES, [4, 3, 2, 1]),
         plots.class_curves(np.ones((3, 4)), NAMES, ylabel="risk"),
-        plots_data.examples(few, 1),
-        plots_data.shares_of_classes(shares, NAMES),
-        plots_data.predictions_of_class({"p": logits}, labels, 2, NAMES),
+        plots.examples(few, 1),
+        plots.shares_of_classes(shares, NAMES),
+        plots.predictions_of_class({"p": logits}, labels, 2, NAMES),
         figures.estimates([1.0] * 4, {"e": torch.ones(5, 4)}, NAMES, [1, 2, 3, 4]),
     ]
     for ax in axes:

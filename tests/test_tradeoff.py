@@ -316,7 +316,51 @@ def test_frontiers_draws_a_line_a_table(panel):
     last = table[(table.teacher == "robust") & (table.student == "robust")]
     ends = [line.get_xydata().tolist() for line in ax.get_lines() if len(line.get_xdata()) == 1]
     assert [[last.average.mean(), last.worst.mean()]] in ends
+    drawn = {own.get_label(): own[0] for own in ax.containers}
+    for teacher, style in plots.TEACHER_STYLES.items():
+        if teacher in shown:
+            assert {key: plots.plt.getp(drawn[teacher], key) for key in style} == style
     plots.plt.close(ax.figure)
+
+
+def test_a_second_line_of_the_same_teacher_has_another_look(panel):
+    small = panel.study.students("cnn-4", "cnn-4").query("teacher == 'robust'")
+    large = panel.study.students("cnn-8", "cnn-4").query("teacher == 'robust'")
+    ax = figures.frontiers({"large": large, "small": small})
+    looks = [
+        {key: plots.plt.getp(own[0], key) for key in plots.OTHER_TEACHER} for own in ax.containers
+    ]
+    assert looks == [plots.TEACHER_STYLES["robust"], plots.OTHER_TEACHER]
+    plots.plt.close(ax.figure)
+
+
+def test_a_grid_marks_each_cell_by_teacher_and_student_also_those_of_an_alpha(panel):
+    table = panel.study.students("cnn-8", "cnn-4")
+    ax = figures.grid(table.assign(teacher=table.teacher.replace("robust", "0.5")))
+    cells = results.cell_statistics(table)
+    assert len(ax.containers) == len(cells)
+    for own, cell in zip(ax.containers, cells.itertuples(), strict=True):
+        assert own[0].get_xydata().tolist() == [[cell.average, cell.worst]]
+        style = plots.TEACHER_STYLES[cell.teacher]
+        style = plots.OTHER_TEACHER if cell.teacher == "robust" else style
+        assert own[0].get_color() == style["color"]
+        assert own[0].get_marker() == plots.STUDENT_MARKERS.get(cell.student, ".")
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words[:3] == ["no teacher", "standard teacher", "0.5 teacher"]
+    plots.plt.close(ax.figure)
+
+
+def test_the_panel_draws_a_teacher_as_every_figure_does(panel):
+    (plane,) = (ax for ax in panel.figure().axes if "worst" in ax.get_ylabel())
+    for line in plane.lines:
+        for teacher, words in plots.TEACHER_WORDS.items():
+            if line.get_label() == words:
+                style = plots.TEACHER_STYLES[teacher]
+                assert (line.get_color(), line.get_linestyle()) == (
+                    style["color"],
+                    style["linestyle"],
+                )
+                assert line.get_marker() in ("", style["marker"])
 
 
 def test_estimates_marks_the_mean_of_each_estimator():

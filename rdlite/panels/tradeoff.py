@@ -16,7 +16,7 @@ from rdlite.guards import checks
 from rdlite.panels.base import Panel, dropdown, slider
 from rdlite.panels.cells import KEY, Cell, Key, live_run, students, taught
 from rdlite.panels.drawing import TwoBars, class_table, legend_above, plain
-from rdlite.plots import GREY, ORANGE, OTHER_TEACHER, PURPLE, TEACHER_STYLES, TEACHER_WORDS
+from rdlite.plots import GREY, ORANGE, PURPLE, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
 from rdlite.studies.spec import NO_TEACHER
@@ -59,8 +59,7 @@ class TradeoffPanel(Panel):
         self._cells = {key: Cell.of(own) for key, own in rows.groupby(KEY, sort=False)}
         by_alpha = rows[rows.student != "standard"].sort_values("alpha")
         self._names = dict(zip(by_alpha.alpha, by_alpha.student, strict=True))
-        self.alphas = list(self._names)
-        self.teachers = {t: TEACHER_WORDS.get(t, f"{t} teacher") for t in rows.teacher}
+        self.alphas, self.teachers = list(self._names), list(dict.fromkeys(rows.teacher))
         self.live_seed = int(rows.seed.max()) + 1
         self.trained: dict[Key, dict] = {}
         self._networks: dict[Run, nn.Module] = {}
@@ -69,11 +68,12 @@ class TradeoffPanel(Panel):
             f"{big} -> {small}": f"{small}, taught by {big}" + " (its like)" * (big == small)
             for big, small in zip(first.teacher_network, first.student_network, strict=True)
         }
+        teachers = {name: teacher_style(name)["label"] for name in self.teachers}
         words = {"teacher": "the teacher's", "one-hot": "one-hot"}
         labels = {name: words[name] for name in first.heldout_labels}
         controls = {
             "alpha": slider("alpha", self.alphas, self.alphas[-1]),
-            "teacher": dropdown("teacher", self.teachers, first.teacher.iloc[0]),
+            "teacher": dropdown("teacher", teachers, first.teacher.iloc[0]),
             "student": dropdown("student", pairs, next(iter(pairs))),
             "heldout_labels": dropdown("held-out labels", labels, next(iter(labels))),
         }
@@ -213,16 +213,16 @@ class Frontiers:
 
     Args:
         ax: where to draw.
-        teachers: their names -> the words for them.
+        teachers: their names.
         averages: of all students, which the axes have to hold.
     """
 
-    def __init__(self, ax: Axes, teachers: dict[str, str], averages: list[float]) -> None:
+    def __init__(self, ax: Axes, teachers: list[str], averages: list[float]) -> None:
         self.ax, self.lines, self.markers = ax, {}, {}
-        for teacher, words in teachers.items():
-            style = dict(TEACHER_STYLES.get(teacher, OTHER_TEACHER))
+        for teacher in teachers:
+            style = teacher_style(teacher)
             self.markers[teacher] = style.pop("marker")
-            (self.lines[teacher],) = ax.plot([], [], **style, label=words)
+            (self.lines[teacher],) = ax.plot([], [], **style)
         ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
         (self.here,) = ax.plot([], [], "o", **ring)
         (self.errors,) = ax.plot([], [], color="black", linewidth=1)

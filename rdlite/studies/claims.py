@@ -13,7 +13,7 @@ import pandas as pd
 
 from rdlite.guards import checks
 from rdlite.metrics import hypervolume
-from rdlite.studies.comparison import DRAWS, POINT, Comparison, Estimate, where
+from rdlite.studies.comparison import POINT, SETTING, Comparison, Estimate, where
 
 EVEN = 0.02  # gains that differ from their mean by less than this are called even
 
@@ -27,8 +27,8 @@ class Claim:
     verdict: str
 
 
-def judge(task: Comparison) -> list[Claim]:
-    """The five claims on one task."""
+def verdicts(task: Comparison) -> list[Claim]:
+    """The five claims on one task, each with its verdict."""
     return [
         uneven_gains(task),
         better_worst_class(task),
@@ -46,12 +46,10 @@ def uneven_gains(task: Comparison) -> Claim:
     """
     kd, alone = task.methods["standard KD"], task.methods["no distillation, standard"]
     gain = np.array(kd.per_class.tolist()) - np.array(alone.per_class.tolist())  # (seeds, m)
-    apart = gain - gain.mean(1, keepdims=True)
-    picks = np.random.default_rng(0).integers(len(gain), size=(DRAWS, len(gain)))
-    share = 0.025 / gain.shape[1]
-    low, high = np.quantile(apart[picks].mean(1), [share, 1 - share], axis=0)
-    uneven = (low > 0).any() and (high < 0).any()
-    even = (low > -EVEN).all() and (high < EVEN).all()
+    apart = (gain - gain.mean(1, keepdims=True)).T
+    classes = [Estimate.of(seeds, missed=0.05 / len(apart)) for seeds in apart]
+    uneven = {"holds", "does not"} <= {one.verdict for one in classes}
+    even = all(one.low > -EVEN and one.high < EVEN for one in classes)
     mean, names = gain.mean(0), task.study.class_names
     top, bottom = int(mean.argmax()), int(mean.argmin())
     return Claim(
@@ -66,12 +64,12 @@ def better_worst_class(task: Comparison) -> Claim:
     """Worst class of robust distillation minus each baseline's, all of which must be above 0."""
     lead = {name: Estimate.of(task.lead(name)) for name in task.baselines}
     least = min(lead, key=lambda name: lead[name].mean)
-    verdicts = [estimate.verdict for estimate in lead.values()]
+    found = [estimate.verdict for estimate in lead.values()]
     return Claim(
         "(b) robust distillation has the better worst class than each baseline",
-        f"better than {verdicts.count('holds')} of {len(lead)}, worse than "
-        f"{verdicts.count('does not')}; least ahead of {least}: {lead[least]}",
-        _all_of(verdicts),
+        f"better than {found.count('holds')} of {len(lead)}, worse than "
+        f"{found.count('does not')}; least ahead of {least}: {lead[least]}",
+        _all_of(found),
     )
 
 
@@ -83,14 +81,14 @@ def dominating_frontier(task: Comparison) -> Claim:
     rivals = [name for name in task.baselines if name != "balanced distillation"]
     lead = {name: domination(task, name) for name in rivals}
     least = min(lead, key=lambda name: lead[name].mean)
-    verdicts = [estimate.verdict for estimate in lead.values()]
+    found = [estimate.verdict for estimate in lead.values()]
     area = Estimate.of(areas(task.frontier("standard")) - areas(task.frontier("none")))
     return Claim(
         "(c) its frontier dominates",
-        f"dominates {verdicts.count('holds')} of {len(lead)}, falls short of "
-        f"{verdicts.count('does not')}; least: {least}, {lead[least]}; area minus that of the "
+        f"dominates {found.count('holds')} of {len(lead)}, falls short of "
+        f"{found.count('does not')}; least: {least}, {lead[least]}; area minus that of the "
         f"same alphas without a teacher {area}",
-        _all_of(verdicts),
+        _all_of(found),
     )
 
 
@@ -139,15 +137,9 @@ def calibration_predicts(task: Comparison) -> Claim:
 
 def robust_students(task: Comparison) -> pd.DataFrame:
     """Rows of the robust student of every teacher of any size, at the first setting."""
-    spec = task.study.spec
-    return where(
-        task.study.table,
-        method="fit",
-        student="robust",
-        heldout_labels="teacher",
-        student_network=spec.networks[0][1],
-        temperature=spec.temperatures[0],
-    )
+    first = {name: task.first[name] for name in ("student_network", *SETTING)}
+    learned = {"method": "fit", "student": "robust", "heldout_labels": "teacher"}
+    return where(task.study.table, **learned, **first)
 
 
 def areas(points: Iterable[np.ndarray]) -> np.ndarray:
@@ -155,5 +147,5 @@ def areas(points: Iterable[np.ndarray]) -> np.ndarray:
     return np.array([hypervolume(seed) for seed in points])
 
 
-def _all_of(verdicts: list[str]) -> str:
-    return next((v for v in ("does not", "unclear") if v in verdicts), "holds")
+def _all_of(found: list[str]) -> str:
+    return next((verdict for verdict in ("does not", "unclear") if verdict in found), "holds")

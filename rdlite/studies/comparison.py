@@ -39,6 +39,10 @@ WORDS = {  # (method, teacher, student) -> what it is called, of the first pair 
     ("ada-alpha", "standard", "standard"): "AdaAlpha [reading]",
     ("ada-margin", "standard", "standard"): "AdaMargin [reading]",
 }
+KEYS = {
+    name: dict(zip(("method", "teacher", "student"), key, strict=True))
+    for key, name in WORDS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,17 @@ class Estimate:
 
     @classmethod
     def of(
-        cls, values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] | None = None
+        cls,
+        values: np.ndarray,
+        statistic: Callable[[np.ndarray], np.ndarray] | None = None,
+        missed: float = 0.05,
     ) -> Estimate:
         """The mean of values (seeds, ...) over the seeds, or a number made from the means.
 
         Args:
             values: one entry a seed.
             statistic: means (draws, ...) -> (draws,), where an entry is more than a number.
+            missed: the share of the draws outside the interval, half of it at each end.
 
         >>> Estimate.of(np.array([0.25, 0.25]))
         Estimate(mean=0.25, low=0.25, high=0.25)
@@ -74,7 +82,7 @@ class Estimate:
         picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
         means = np.concatenate([values.mean(0, keepdims=True), values[picks].mean(1)])
         numbers = means if statistic is None else statistic(means)
-        low, high = np.quantile(numbers[1:], [0.025, 0.975])
+        low, high = np.quantile(numbers[1:], [missed / 2, 1 - missed / 2])
         return cls(float(numbers[0]), float(low), float(high))
 
     @property
@@ -113,8 +121,16 @@ class Comparison:
     @property
     def title(self) -> str:
         """The task in words."""
+        imbalance, head = self.first["imbalance"], self.first["head"]
+        return f"Imbalance {imbalance:g}, {head:,} images of the largest class"
+
+    @property
+    def first(self) -> dict[str, object]:
+        """The task, and the first pair of networks and the first setting of the spec."""
         spec = self.study.spec
-        return f"Imbalance {spec.imbalance:g}, {spec.head:,} images of the largest class"
+        pair = dict(zip(("teacher_network", "student_network"), spec.networks[0], strict=True))
+        setting = dict(zip(SETTING, (spec.temperatures[0], spec.config.learning_rate), strict=True))
+        return {"imbalance": spec.imbalance, "head": spec.head} | pair | setting
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
@@ -133,7 +149,7 @@ class Comparison:
     @cached_property
     def methods(self) -> dict[str, pd.DataFrame]:
         """Name -> the chosen rows, seed by seed, of each method of `WORDS` that was trained."""
-        found = {name: self._method(self.chosen, key) for key, name in WORDS.items()}
+        found = {name: self._rows(self.chosen, **key) for name, key in KEYS.items()}
         return {name: rows.sort_values("seed") for name, rows in found.items() if len(rows)}
 
     @property
@@ -144,21 +160,14 @@ class Comparison:
     def tried(self, name: str) -> pd.DataFrame:
         """The rows of every setting of one method of `methods`."""
         checks.choice("name", name, self.methods)
-        key = next(key for key, value in WORDS.items() if value == name)
-        return self._method(self.study.table, key)
+        return self._rows(self.study.table, **KEYS[name])
 
-    def _method(self, table: pd.DataFrame, key: tuple[str, str, str]) -> pd.DataFrame:
-        method, teacher, student = key
-        return self._taught(table, teacher, method=method, student=student)
-
-    def _taught(self, table: pd.DataFrame, teacher: str, **values: object) -> pd.DataFrame:
+    def _rows(self, table: pd.DataFrame, teacher: str, **values: object) -> pd.DataFrame:
         """Rows of the first pair of networks, with the teacher's held-out labels if it has one."""
-        big, small = self.study.spec.networks[0]
-        alone = teacher == NO_TEACHER
-        values |= {"teacher": teacher, "student_network": small}
-        values |= {"teacher_network": NO_TEACHER if alone else big}
-        values |= {"heldout_labels": "one-hot" if alone else "teacher"}
-        return where(table, **values)
+        taught = teacher != NO_TEACHER
+        values |= {"teacher": teacher, "student_network": self.first["student_network"]}
+        values["teacher_network"] = self.first["teacher_network"] if taught else NO_TEACHER
+        return where(table, heldout_labels="teacher" if taught else "one-hot", **values)
 
     def first_setting(self, teacher: str) -> pd.DataFrame:
         """Rows of every student of one teacher, by seed and alpha, at the spec's first setting.
@@ -166,12 +175,8 @@ class Comparison:
         Only the named objectives were trained at others.
         """
         checks.choice("teacher", teacher, dict.fromkeys(self.study.table.teacher))
-        spec = self.study.spec
-        setting = {
-            "temperature": spec.temperatures[0],
-            "learning_rate": spec.config.learning_rate,
-        }
-        rows = self._taught(self.study.table, teacher, method="fit", **setting)
+        setting = {name: self.first[name] for name in SETTING}
+        rows = self._rows(self.study.table, teacher, method="fit", **setting)
         return rows.sort_values(["seed", "alpha"])
 
     def alphas(self, teacher: str) -> pd.DataFrame:

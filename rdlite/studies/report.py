@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import jinja2
 import pandas as pd
 
 from rdlite.guards import checks, files
-from rdlite.studies.claims import areas, domination, judge
-from rdlite.studies.comparison import METHOD, OURS, SETTING, Comparison, Estimate, points
-from rdlite.studies.results import Results
+from rdlite.studies import figures
+from rdlite.studies.claims import areas, domination, verdicts
+from rdlite.studies.comparison import OURS, SETTING, Comparison, Estimate, points
+from rdlite.studies.results import Results, cell_statistics, with_error
 from rdlite.studies.spec import NO_TEACHER
 
-Part = tuple[str, "str | pd.DataFrame | Path"]
+TEMPLATE = Path(__file__).with_name("report.jinja")  # the order of the page
+PARTS = ("h1", "h2", "h3", "p", "table", "image")
+TITLE = "Robust distillation against the other methods"
+HTML = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>\
+body {{ font: 15px/1.5 sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em }}\
+ table {{ border-collapse: collapse }} td, th {{ padding: 2px 10px; text-align: left;\
+ border-bottom: 1px solid #ddd }} img {{ max-width: 100% }}\
+</style></head>
+<body>
+{body}
+</body></html>
+"""
 
 
 def claim_table(tasks: list[Comparison]) -> pd.DataFrame:
     """Claim -> what was measured -> verdict, claim by claim, a row a task."""
     rows = [
-        {"imbalance": f"{task.study.spec.imbalance:g}", "head": f"{task.study.spec.head:,}"}
+        {"imbalance": f"{task.first['imbalance']:g}", "head": f"{task.first['head']:,}"}
         | vars(claim)
         for task in tasks
-        for claim in judge(task)
+        for claim in verdicts(task)
     ]
     table = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
     return table[["claim", "imbalance", "head", "measured", "verdict"]]
@@ -31,32 +47,32 @@ def claim_table(tasks: list[Comparison]) -> pd.DataFrame:
 
 def verdict_table(tasks: list[Comparison]) -> pd.DataFrame:
     """The verdicts of `claim_table` alone: a row a claim, a column a task."""
-    columns = {f"{task.study.spec.imbalance:g} / {task.study.spec.head:,}": task for task in tasks}
-    verdicts = {words: [claim.verdict for claim in judge(task)] for words, task in columns.items()}
-    claims = [claim.claim for claim in judge(tasks[0])]
-    return pd.DataFrame({"claim; imbalance / images of the largest class": claims, **verdicts})
+    found = {"{imbalance:g} / {head:,}".format(**task.first): verdicts(task) for task in tasks}
+    claims = [claim.claim for claim in next(iter(found.values()))]
+    columns = {words: [claim.verdict for claim in own] for words, own in found.items()}
+    return pd.DataFrame({"claim; imbalance / images of the largest class": claims, **columns})
 
 
 def method_table(task: Comparison) -> pd.DataFrame:
     """A row a method: the setting that was chosen, its numbers, and how they compare with ours."""
+    ahead = ("ours minus it, worst class", "average ", "an alpha beats it in both by")
     lines = []
     for name, rows in task.methods.items():
-        first = rows.iloc[0]
-        taught = first.teacher != NO_TEACHER
-        rate, temperature = f"rate {first.learning_rate:g}", f"T = {first.temperature:g}"
-        ours = name == OURS
-        lines.append(
-            {
-                "method": name,
-                "chosen": temperature if taught else rate,
-                "worst class": _mean(rows.worst),
-                "average": _mean(rows.average),
-                "ours minus it, worst class": "" if ours else str(Estimate.of(task.lead(name))),
-                "average ": "" if ours else str(Estimate.of(task.lead(name, "average"))),
-                "an alpha beats it in both by": "" if ours else str(domination(task, name)),
-            }
-        )
+        first, taught = rows.iloc[0], rows.teacher.iloc[0] != NO_TEACHER
+        leads = [Estimate.of(task.lead(name, column)) for column in ("worst", "average")]
+        row = {
+            "method": name,
+            "chosen": f"T = {first.temperature:g}" if taught else f"rate {first.learning_rate:g}",
+            "worst class": _mean(rows.worst),
+            "average": _mean(rows.average),
+        }
+        numbers = [""] * 3 if name == OURS else map(str, [*leads, domination(task, name)])
+        lines.append(row | dict(zip(ahead, numbers, strict=True)))
     return pd.DataFrame(lines)
+
+
+def _mean(values: pd.Series) -> str:
+    return with_error(values.mean(), values.sem(), len(values))
 
 
 def area_table(task: Comparison) -> pd.DataFrame:
@@ -73,39 +89,28 @@ def area_table(task: Comparison) -> pd.DataFrame:
     lines = []
     for name, students in sets.items():
         area = areas(students)
-        lines.append(
-            {
-                "method": name,
-                "students a seed": students.shape[1],
-                "area": f"{area.mean():.3f}",
-                "minus every alpha, teacher: standard": ""
-                if (area == ours).all()
-                else str(Estimate.of(area - ours)),
-            }
-        )
+        lead = "" if (area == ours).all() else str(Estimate.of(area - ours))
+        row = {"method": name, "students a seed": students.shape[1], "area": f"{area.mean():.3f}"}
+        lines.append(row | {"minus every alpha, teacher: standard": lead})
     return pd.DataFrame(lines)
 
 
 def grid_table(task: Comparison) -> pd.DataFrame:
     """Teachers x students at their chosen settings, held-out labels, all pairs of networks."""
-    rows = task.chosen[task.chosen.method == "fit"]
-    lines = [
-        {
-            "networks": f"{big} -> {small}" if big != NO_TEACHER else small,
-            "teacher": teacher,
-            "student": student,
-            "held-out labels": labels,
-            "worst class": _mean(cell.worst),
-            "average": _mean(cell.average),
-        }
-        for (_, big, small, teacher, student, labels), cell in rows.groupby(METHOD, sort=False)
-    ]
+    lines = []
+    for cell in cell_statistics(task.chosen[task.chosen.method == "fit"]).itertuples():
+        big, small = cell.teacher_network, cell.student_network
+        lines.append(
+            {
+                "networks": f"{big} -> {small}" if big != NO_TEACHER else small,
+                "teacher": cell.teacher,
+                "student": cell.student,
+                "held-out labels": cell.heldout_labels,
+                "worst class": with_error(cell.worst, cell.worst_error, cell.seeds),
+                "average": with_error(cell.average, cell.average_error, cell.seeds),
+            }
+        )
     return pd.DataFrame(lines)
-
-
-def _mean(values: pd.Series) -> str:
-    error = f" ± {values.sem():.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{error}"
 
 
 def tried(tasks: list[Comparison]) -> str:
@@ -131,82 +136,43 @@ def write(results: Results, out: str | Path) -> list[Path]:
     checks.instance("results", results, Results, "; see rdlite.studies.results.read")
     out = files.folder(out, "out")
     tasks = [Comparison(study) for study in results.tasks()]
-    figures = [
-        _figure(task, out / f"frontier-{task.study.spec.imbalance:g}-{task.study.spec.head}.png")
-        for task in tasks
-    ]
-    parts = _parts(results, tasks, figures)
-    pages = {"report.md": _markdown(parts), "report.html": _html(parts)}
+    images = [_figure(task, out) for task in tasks]
+    page = {"title": TITLE, "spec": results.spec, "table": results.table, "tried": tried(tasks)}
+    page |= {"verdicts": verdict_table(tasks), "claims": claim_table(tasks)}
+    page |= {"tasks": tasks, "images": [image.name for image in images]}
+    page |= {one.__name__: one for one in (method_table, area_table, grid_table)}
+    markdown, body = "\n\n".join(_parts(page, _markdown)), "\n".join(_parts(page, _html))
+    pages = {"report.md": markdown + "\n"}
+    pages["report.html"] = HTML.format(title=html.escape(TITLE), body=body)
     for name, text in pages.items():
         with files.whole(out / name) as file:
             file.write_text(text, encoding="utf-8")
-    return [*(out / name for name in pages), *figures]
+    return [*(out / name for name in pages), *images]
 
 
-def _parts(results: Results, tasks: list[Comparison], figures: list[Path]) -> list[Part]:
-    spec, table = results.spec, results.table
-    teacher, student = spec.networks[0]
-    parts: list[Part] = [
-        ("h1", "Robust distillation against the other methods"),
-        (
-            "p",
-            f"{len(table):,} students on {spec.dataset}, {table.seed.nunique()} seeds, "
-            f"{student} taught by {teacher}. Accuracies are fractions of the test set, ± one "
-            "standard error over seeds; brackets are 95 % intervals of a paired bootstrap over "
-            "seeds, which are too narrow with few seeds.",
-        ),
-        (
-            "p",
-            "Each method's setting was chosen on held-out images: the largest mean held-out "
-            f"worst-class accuracy, the same rule for all, out of {tried(tasks)} a method. The "
-            "minimum over classes of noisy accuracies is biased downward, for every method.",
-        ),
-        ("h2", "Claim and verdict"),
-        ("table", verdict_table(tasks)),
-        ("h2", "Claim, measurement, verdict"),
-        ("table", claim_table(tasks)),
-    ]
-    for task, figure in zip(tasks, figures, strict=True):
-        parts += [
-            ("h2", task.title),
-            ("image", figure),
-            ("table", method_table(task)),
-            ("h3", "Areas below the frontiers"),
-            ("table", area_table(task)),
-            ("h3", "Teacher x student"),
-            ("table", grid_table(task)),
-        ]
-    return parts
+def _figure(task: Comparison, out: Path) -> Path:
+    file = out / "frontier-{imbalance:g}-{head}.png".format(**task.first)
+    return figures.save(
+        file, (9.6, 5.4), 130, lambda ax: figures.methods(task, ax).set_title(task.title)
+    )
 
 
-def _figure(task: Comparison, file: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from rdlite.studies import comparison_figures
-
-    figure = Figure(figsize=(9.6, 5.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    ax = comparison_figures.frontiers(task, figure.add_subplot())
-    ax.set_title(task.title)
-    with files.whole(file) as whole:
-        figure.savefig(whole, dpi=130, format="png")
-    return file
+def _parts(page: dict, write: Callable[[str, object], str]) -> list[str]:
+    """The parts of the template, each written by ``write``."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters |= {kind: partial(write, kind) for kind in PARTS}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return re.split(r"\n{2,}", template.render(page).strip())
 
 
-def _markdown(parts: list[Part]) -> str:
-    lines = []
-    for kind, content in parts:
-        if kind == "table":
-            rows = [content.columns, ["---"] * content.shape[1], *content.to_numpy()]
-            cells = [[_escaped(cell).replace("|", r"\|") for cell in row] for row in rows]
-            lines.append("\n".join("| " + " | ".join(row) + " |" for row in cells))
-        elif kind == "image":
-            lines.append(f"![Average against worst class]({content.name})")
-        else:
-            level = {"h1": "# ", "h2": "## ", "h3": "### ", "p": ""}[kind]
-            lines.append(level + _escaped(content))
-    return "\n\n".join(lines) + "\n"
+def _markdown(kind: str, content: str | pd.DataFrame) -> str:
+    if kind == "table":
+        rows = [content.columns, ["---"] * content.shape[1], *content.to_numpy()]
+        cells = [[_escaped(cell).replace("|", r"\|") for cell in row] for row in rows]
+        return "\n".join("| " + " | ".join(row) + " |" for row in cells)
+    if kind == "image":
+        return f"![Average against worst class]({content})"
+    return {"h1": "# ", "h2": "## ", "h3": "### ", "p": ""}[kind] + _escaped(content)
 
 
 def _escaped(text: object) -> str:
@@ -215,22 +181,9 @@ def _escaped(text: object) -> str:
     return re.sub(r"[\\`*_]|\](?=\()", r"\\\g<0>", line)
 
 
-def _html(parts: list[Part]) -> str:
-    lines = []
-    for kind, content in parts:
-        if kind == "table":
-            lines.append(content.to_html(index=False, escape=True, border=0))
-        elif kind == "image":
-            lines.append(f'<img src="{content.name}" alt="Average against worst class">')
-        else:
-            lines.append(f"<{kind}>{html.escape(str(content))}</{kind}>")
-    style = (
-        "body { font: 15px/1.5 sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em }"
-        " table { border-collapse: collapse } td, th { padding: 2px 10px; text-align: left;"
-        " border-bottom: 1px solid #ddd } img { max-width: 100% }"
-    )
-    title = html.escape(str(parts[0][1]))
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{style}</style></head>\n<body>\n" + "\n".join(lines) + "\n</body></html>\n"
-    )
+def _html(kind: str, content: str | pd.DataFrame) -> str:
+    if kind == "table":
+        return content.to_html(index=False, escape=True, border=0)
+    if kind == "image":
+        return f'<img src="{content}" alt="Average against worst class">'
+    return f"<{kind}>{html.escape(' '.join(str(content).split()))}</{kind}>"

@@ -164,6 +164,11 @@ def _table(file: Path, m: int) -> pd.DataFrame:
     return table
 
 
+def with_error(mean: float, error: float, seeds: int) -> str:
+    """``0.300 ± 0.100``: a mean and its standard error, which one seed does not have."""
+    return f"{mean:.3f} ± {error:.3f}" if seeds > 1 else f"{mean:.3f}"
+
+
 def cell_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of every cell of a grid, in the table's order.
 
