@@ -21,7 +21,7 @@ from rdlite.panels.drawing import (
 )
 from rdlite.panels.picture import Update
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import Frontier, train_frontier
+from rdlite.theory.students import Students, train_students
 from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
 
 ALPHAS = tuple(k / 10 for k in range(11))
@@ -35,10 +35,10 @@ class _Trained:
     grid: Tensor  # (r * r, 2)
     teacher: Tensor  # (r * r,), its predictions on the grid
     bayes: Tensor  # (r * r,)
-    students: Tensor  # (11, r * r)
+    predicted: Tensor  # (11, r * r), by the students
     accuracy: Tensor  # (11, m)
     risks: Tensor  # (11, m)
-    frontier: Frontier
+    students: Students
     points: Tensor  # (n, 2), what the students were trained on
     labels: Tensor  # (n,)
 
@@ -84,20 +84,20 @@ class PlanePanel(Panel):
             distort(mixture.eta(x), mixture.prior, kind, strength, seed)
             for seed, x in enumerate((points, heldout, grid))
         )
-        frontier = train_frontier(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
-        logits = frontier.logits(grid)  # (11, r * r, m)
-        students = logits.argmax(2)
+        students = train_students(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
+        logits = students.logits(grid)  # (11, r * r, m)
+        predicted = logits.argmax(2)
         within = population.weights[:, None] * population.eta / population.prior
-        right = torch.nn.functional.one_hot(students, len(mixture.prior)).double()
+        right = torch.nn.functional.one_hot(predicted, len(mixture.prior)).double()
         return _Trained(
             mixture=mixture,
             grid=grid,
             teacher=grid_p.argmax(1),
             bayes=population.eta.argmax(1),
-            students=students.to(torch.uint8),  # kept for many states
+            predicted=predicted.to(torch.uint8),  # kept for many states
             accuracy=(within * right).sum(1),
             risks=torch.stack([population.class_risks(scorer) for scorer in logits]),
-            frontier=frontier,
+            students=students,
             points=points,
             labels=labels,
         )
@@ -109,7 +109,7 @@ class PlanePanel(Panel):
     def describe(self, result: tuple[_Trained, int]) -> str:
         trained, chosen = result
         accuracy, risks = trained.accuracy[chosen], trained.risks[chosen]
-        multipliers = trained.frontier.multipliers[-1, chosen]
+        multipliers = trained.students.multipliers[-1, chosen]
         header = ["class", "prior", "true risk (nats)", "accuracy", "at alpha 0", "multiplier"]
         columns = (trained.mixture.prior, risks, accuracy, trained.accuracy[0], multipliers)
         rows = [
@@ -153,5 +153,5 @@ class PlanePanel(Panel):
 
     def _maps(self, trained: _Trained, chosen: int) -> list[np.ndarray]:
         """Classes predicted by the Bayes scorer, the teacher and the student, each (r, r)."""
-        predicted = trained.bayes, trained.teacher, trained.students[chosen]
+        predicted = trained.bayes, trained.teacher, trained.predicted[chosen]
         return [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
