@@ -12,7 +12,7 @@ from torch import Tensor
 from rdlite.panels.base import Panel, dropdown, slider
 from rdlite.panels.drawing import PLANE_CLASSES, Maps, Points, TwoBars, class_table
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import train_frontier
+from rdlite.theory.students import train_students
 from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
 
 ALPHAS = tuple(k / 10 for k in range(11))
@@ -26,7 +26,7 @@ class _Trained:
     grid: Tensor  # (r * r, 2)
     teacher: Tensor  # (r * r,), its predictions on the grid
     bayes: Tensor  # (r * r,)
-    students: Tensor  # (11, r * r)
+    predicted: Tensor  # (11, r * r), by the students
     accuracy: Tensor  # (11, m)
     risks: Tensor  # (11, m)
     multipliers: Tensor  # (11, m), of the last round
@@ -75,20 +75,20 @@ class PlanePanel(Panel):
             distort(mixture.eta(x), mixture.prior, kind, strength, seed)
             for seed, x in enumerate((points, heldout, grid))
         )
-        frontier = train_frontier(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
-        logits = frontier.logits(grid)  # (11, r * r, m)
-        students = logits.argmax(2)
+        students = train_students(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
+        logits = students.logits(grid)  # (11, r * r, m)
+        predicted = logits.argmax(2)
         within = population.weights[:, None] * population.eta / population.prior
-        right = torch.nn.functional.one_hot(students, len(mixture.prior)).double()
+        right = torch.nn.functional.one_hot(predicted, len(mixture.prior)).double()
         return _Trained(
             mixture=mixture,
             grid=grid,
             teacher=grid_p.argmax(1),
             bayes=population.eta.argmax(1),
-            students=students.to(torch.uint8),  # kept for many states
+            predicted=predicted.to(torch.uint8),  # kept for many states
             accuracy=(within * right).sum(1),
             risks=torch.stack([population.class_risks(scorer) for scorer in logits]),
-            multipliers=frontier.multipliers[-1],
+            multipliers=students.multipliers[-1],
             points=points,
             labels=labels,
         )
@@ -134,6 +134,6 @@ class PlanePanel(Panel):
             f"(alpha 0: {float(standard.min()):.2f})"
         )
         points.move(trained.points, trained.labels)  # they lie over the maps
-        predicted = trained.bayes, trained.teacher, trained.students[chosen]
+        predicted = trained.bayes, trained.teacher, trained.predicted[chosen]
         squares = [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
         return [title, *maps.move(squares), *bars.move(standard, accuracy, worst)]
