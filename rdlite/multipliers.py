@@ -51,9 +51,14 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
     checks.simplex("multipliers", multipliers)
     checks.finite("risks", risks)
     checks.number("step_size", step_size, low=0)
-    risks = risks.to(multipliers.dtype)
-    gains = step_size * (risks - risks[multipliers > 0].max()).clamp_max(0)
-    return torch.softmax(multipliers.log() + gains, 0)
+    return unchecked_hedge_step(multipliers, risks.to(multipliers.dtype), step_size)
+
+
+def unchecked_hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
+    """Eq. (6), (..., m): a leading axis may run over models, each with a player of its own."""
+    largest = risks.where(multipliers > 0, -torch.inf).amax(-1, keepdim=True)
+    gains = step_size * (risks - largest).clamp_max(0)
+    return torch.softmax(multipliers.log() + gains, -1)
 
 
 def guaranteed_step_size(num_classes: int, rounds: int, bound: float) -> float:

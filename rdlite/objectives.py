@@ -181,7 +181,7 @@ class Objective:
         """
         checks.vector("multipliers", multipliers, len(_as_prior(prior)))
         checks.simplex("multipliers", multipliers)
-        return (1 - self.alpha) * self.anchor_weights(prior) + self.alpha * multipliers
+        return unchecked_risk_weights(self.alpha, self.anchor_weights(prior), multipliers)
 
     def class_weights(self, multipliers: Tensor, prior: Tensor) -> Tensor:
         """Class weights c of eq. (7), ``((1-alpha) a_y + alpha lambda_y) / pi_y``, of mean 1.
@@ -201,12 +201,12 @@ class Objective:
         """
         prior = _as_prior(prior)
         checks.positive("prior", prior)
-        weights = self.risk_weights(multipliers, prior) / prior
-        if prior.is_cpu and not bool(torch.isfinite(weights.sum())):
+        risk_weights = self.risk_weights(multipliers, prior)
+        if prior.is_cpu and not bool(torch.isfinite((risk_weights / prior).sum())):
             raise ValueError(
                 f"prior must be large enough to divide by, got {float(prior.min()):.1g}"
             )
-        return (weights / weights.mean()).clamp_min(SMALLEST_WEIGHT)
+        return unchecked_class_weights(risk_weights, prior)
 
     def value(self, risks: Tensor, prior: Tensor) -> float:
         """The objective of eq. (3) at the given class risks, in nats.
@@ -218,6 +218,17 @@ class Objective:
         checks.finite("risks", risks)
         anchored = float((self.anchor_weights(prior) * risks).sum())
         return (1 - self.alpha) * anchored + self.alpha * float(risks.max())
+
+
+def unchecked_risk_weights(alpha: float | Tensor, anchor: Tensor, multipliers: Tensor) -> Tensor:
+    """``(1-alpha) a_y + alpha lambda_y``, (..., m): a leading axis may run over models."""
+    return (1 - alpha) * anchor + alpha * multipliers
+
+
+def unchecked_class_weights(risk_weights: Tensor, prior: Tensor) -> Tensor:
+    """Eq. (7), (..., m) of mean 1, from what each risk counts."""
+    weights = risk_weights / prior
+    return (weights / weights.mean(-1, keepdim=True)).clamp_min(SMALLEST_WEIGHT)
 
 
 def _as_prior(prior: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ def set_state(panel, **state):
 
 
 def learn(changes=None, **options):
-    """`train_frontier` on three points."""
+    """`train_students` on three points."""
     arguments = {
         "points": torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
         "targets": EYE,
@@ -136,7 +136,7 @@ def learn(changes=None, **options):
         "alphas": [0.5],
         "rounds": 2,
     }
-    return students.train_frontier(**arguments | options)
+    return students.train_students(**arguments | options)
 
 
 TINY_RUN = {"head": 20, "heldout": 4, "imbalance": 2, "size": 8, "network": "linear"}
@@ -689,7 +689,7 @@ BAD_THEORY = [
     bad("alphas out of range", lambda w: learn(alphas=[0.5, 2.0]), "alpha", "[0, 1]", "2.0"),
     bad("one number as the alphas", lambda w: learn(alphas=0.5), "alphas", "0.5", "list"),
     bad("points as a list", lambda w: learn(points=[[0.0, 1.0]]), "points", "torch.Tensor"),
-    bad("labels as targets of a frontier", lambda w: learn(targets=torch.arange(3)), "targets",
+    bad("labels as targets of students", lambda w: learn(targets=torch.arange(3)), "targets",
         "(3,)"),
     bad("held-out targets of other classes", lambda w: learn(heldout_targets=EYE[:, :2]),
         "heldout_targets", "(3, 3)"),

@@ -15,11 +15,12 @@ from matplotlib.legend import Legend
 
 from rdlite.objectives import ROBUST
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel
-from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider, table
+from rdlite.panels.base import REMEMBERED, Panel, dropdown, slider
+from rdlite.panels.drawing import class_table
 from rdlite.panels.plane import ALPHAS
 from rdlite.theory import Population, add_noise, bias, temper
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import train_frontier
+from rdlite.theory.students import train_students
 from rdlite.theory.teachers import STRENGTHS
 
 
@@ -358,7 +359,7 @@ def test_labels_have_room(made):
 
 
 def test_a_table_escapes_every_cell():
-    text = table(["<i>"], [["<b>"], ["&"]], worst=1)
+    text = class_table({"<i>": ["<b>", "&"]}, worst=1)
     assert "&lt;i&gt;" in text and "&lt;b&gt;" in text and "<b>&amp; ★</b>" in text
 
 
@@ -372,9 +373,10 @@ def test_the_plane_shows_the_true_accuracies_and_risks_of_the_networks(made):
     mixture = GaussianMixture.three_classes(5)
     points, _ = mixture.sample(600, 0)
     heldout, _ = mixture.sample(400, 1)
-    frontier = train_frontier(points, mixture.eta(points), heldout, mixture.eta(heldout), ALPHAS)
+    shown = points, mixture.eta(points), heldout, mixture.eta(heldout)
+    students = train_students(*shown, ALPHAS, anchor="standard")
     grid, population = mixture.on_grid(80)
-    scorer = frontier.logits(grid)[4]
+    scorer = students.logits(grid)[4]
     weights, eta = population.weights.numpy(), population.eta.numpy()
     predicted = scorer.argmax(1).numpy()
     for y in range(3):

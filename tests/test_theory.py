@@ -5,6 +5,8 @@ no code with the library. P is a population, f a scorer, p a teacher.
 """
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -177,11 +179,11 @@ def test_bayes_is_finite_where_eta_is_zero():
 def test_the_slope_of_the_risks_in_the_multipliers_equals_finite_differences(bound):
     population = Population.random(10, 3, 1, sharpness=4.0)
     game = population.game(Objective(0.6), loss_bound=bound)
-    lagrange = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
-    _, _, slope = game.respond(lagrange)
+    multipliers = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    _, _, slope = game.respond(multipliers)
     for move in ([1.0, -1.0, 0.0], [0.0, 1.0, -1.0]):
         step = 1e-6 * torch.tensor(move, dtype=torch.float64)
-        change = (game.respond(lagrange + step)[1] - game.respond(lagrange - step)[1]) / 2e-6
+        change = (game.respond(multipliers + step)[1] - game.respond(multipliers - step)[1]) / 2e-6
         np.testing.assert_allclose(slope @ step / 1e-6, change, atol=1e-7)
 
 
@@ -446,6 +448,12 @@ def test_distort_is_the_distortion_of_its_name():
         distort(eta, prior, "nosie", 0.7)
 
 
+def test_the_rarest_class_may_be_named_by_counts():
+    p = Population.random(20, 3).eta
+    counts = torch.tensor([90, 30, 5])
+    assert torch.equal(distort(p, counts, "rare", 0.7), distort(p, counts / 125, "rare", 0.7))
+
+
 def test_distortions_are_float64_whatever_comes_and_their_noise_is_that_of_the_seed():
     population = Population.random(20, 4)
     eta, prior = population.eta, population.prior
@@ -489,17 +497,17 @@ def test_the_hedge_curve_equals_a_numpy_replay_of_the_game():
     bound, rounds = 20.0, 15  # wide enough that no probability meets its floor
     gamma = math.sqrt(8 * math.log(3) / rounds) / bound
     optimum = worst(population, population.solve(ROBUST)[0])
-    lam, total, gaps = np.full(3, 1 / 3), np.zeros_like(eta), []
+    multipliers, total, gaps = np.full(3, 1 / 3), np.zeros_like(eta), []
     curve = hedge_curve(population, ROBUST, rounds, loss_bound=bound)
     for k in range(rounds):
-        product = lam / prior * eta
+        product = multipliers / prior * eta
         f = np.log(product / product.sum(1, keepdims=True))
         risks, total = reference_risks(q, eta, f), total + f
-        np.testing.assert_allclose(curve.multipliers[k], lam, rtol=1e-9)
+        np.testing.assert_allclose(curve.multipliers[k], multipliers, rtol=1e-9)
         np.testing.assert_allclose(curve.risks[k], risks, rtol=1e-8)
         gaps.append(reference_risks(q, eta, total / (k + 1)).max() - optimum)
-        lam = lam * np.exp(gamma * risks)
-        lam = lam / lam.sum()
+        multipliers = multipliers * np.exp(gamma * risks)
+        multipliers = multipliers / multipliers.sum()
     np.testing.assert_allclose(curve.gap, gaps, atol=1e-7)
 
 
@@ -523,6 +531,15 @@ def test_the_hedge_curve_closes_its_gap_with_more_rounds_also_for_a_teacher():
 
 
 # The Gaussian mixture
+
+
+def test_a_mixture_keeps_no_alias_of_its_arguments():
+    given = [torch.zeros(2, 2).double(), torch.ones(2).double(), torch.full((2,), 0.5).double()]
+    mixture = GaussianMixture(*given)
+    for values in given:
+        values += 1
+    assert float(mixture.means.max()) == 0 and float(mixture.scale.min()) == 1
+    assert float(mixture.prior.sum()) == 1
 
 
 def reference_density(mixture, x):
@@ -662,3 +679,14 @@ NO_CLASS_1 = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
 def test_a_bad_argument_is_named(name, call):
     with pytest.raises(ValueError, match=rf"^{name} "):
         call()
+
+
+@pytest.mark.parametrize("name", ["rdlite.theory", "rdlite.theory.students", "rdlite.metrics"])
+def test_importing_the_theory_brings_no_training(name):
+    code = (
+        f"import sys, {name}; heavy = ('joblib', 'pandas', 'matplotlib', 'rdlite.training', "
+        "'rdlite.studies', 'rdlite.models', 'rdlite.data'); "
+        "print([one for one in sys.modules if one.startswith(heavy)])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -103,13 +103,13 @@ def test_train_this_one_now_trains_the_cell_with_a_new_seed(panel):
     numbers, seen = panel.numbers.value, []
     panel.progress.observe(lambda change: seen.append(change["new"]), "value")
     panel.button.click()
-    run = panel.run()
+    run = panel.live_run
     assert run.seed == 2 and run.objective.alpha == 0.5 and run.teacher.network == "cnn-8"
     torch.manual_seed(0)  # nothing depends on it
     teacher, _ = run.teacher.train()
     net, history = run.train(teacher)
     expected = measure(run, net, history, teacher)
-    assert panel.trained[run] == expected
+    assert panel.result().live == expected
     assert f"trained now: average {expected['average']:.3f}" in panel.numbers.value
     assert seen == sorted(seen) and seen[-1] == pytest.approx(1) and len(seen) == 8
     assert not panel.button.disabled and panel.progress.layout.visibility == "hidden"
@@ -127,9 +127,10 @@ def test_the_teacher_is_trained_once(panel):
     assert list(panel._networks.values()) == [teacher] and len(panel.trained) == 2
 
 
-def test_training_that_diverges_is_shown_in_the_panel(panel):
-    spec = panel.study.spec.but(learning_rate=1e30)
-    panel.study = dataclasses.replace(panel.study, spec=spec)
+def test_training_that_diverges_is_shown_in_the_panel(folder):
+    study = results.read(folder)
+    spec, table = study.spec.but(learning_rate=1e30), study.table.assign(learning_rate=1e30)
+    panel = TradeoffPanel(dataclasses.replace(study, spec=spec, table=table))
     panel.train()
     assert "FloatingPointError" in panel.numbers.value and "learning_rate" in panel.numbers.value
     assert not panel.button.disabled and not panel.trained
@@ -172,6 +173,108 @@ def test_a_study_of_several_tasks_is_refused(folder, name):
     mixed = dataclasses.replace(study, table=pd.concat([study.table, other]))
     with pytest.raises(ValueError, match=f"study must have one {name}"):
         TradeoffPanel(mixed)
+
+
+def part(folder, wanted):
+    """The study with some of its rows only."""
+    study = results.read(folder)
+    return dataclasses.replace(study, table=study.table.query(wanted))
+
+
+ONE_HOT = "teacher == 'none' or heldout_labels == 'one-hot'"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first"),
+    [
+        ("teacher == 'robust'", {"teacher": "robust", "heldout_labels": "teacher"}),
+        (ONE_HOT, {"teacher": "standard", "heldout_labels": "one-hot"}),
+        ("teacher in ('none', 'robust')", {"teacher": "robust", "heldout_labels": "teacher"}),
+        ("student_network == 'cnn-4' and teacher_network != 'cnn-8'", {"teacher": "standard"}),
+    ],
+)
+def test_a_panel_starts_at_the_first_taught_teacher_and_labels_of_a_study(folder, wanted, first):
+    panel = TradeoffPanel(part(folder, wanted))
+    assert first.items() <= panel.state.items() and "alert" not in panel.numbers.value
+    assert all(name in panel.numbers.value for name in panel.study.class_names)
+
+
+def test_a_study_without_a_teacher_shows_its_students(folder):
+    panel = TradeoffPanel(part(folder, "teacher == 'none'"))
+    assert panel.state["teacher"] == "none" and panel.controls["heldout_labels"].disabled
+    rows = rows_of(panel, "robust")
+    assert f"worst {rows.worst.mean():.3f} ±" in panel.numbers.value
+    assert panel.live_run.teacher is None and panel.live_run.seed == 2
+
+
+@pytest.mark.parametrize("wanted", ["student == 'standard'", "student != 'standard'"])
+def test_a_study_without_an_alpha_or_the_standard_student_is_refused(folder, wanted):
+    with pytest.raises(ValueError, match="study must have the standard student and one of"):
+        TradeoffPanel(part(folder, wanted))
+
+
+def test_a_temperature_that_only_teachers_have_is_one(folder):
+    """Students of the one-hot labels are listed with temperature 1."""
+    study = results.read(folder)
+    table = study.table.copy()
+    table.loc[table.teacher != "none", "temperature"] = 4.0
+    panel = TradeoffPanel(dataclasses.replace(study, table=table))
+    assert panel.numbers.value == TradeoffPanel(study).numbers.value
+
+
+def test_a_student_that_the_study_lacks_is_named_in_the_panel(folder):
+    """And the lines show what there is."""
+    panel = TradeoffPanel(part(folder, "teacher != 'robust' or student in ('standard', '0.5')"))
+    assert "alert" not in panel.numbers.value
+    assert len(panel.result().frontiers["robust"][0]) == 1
+    panel.state = {"teacher": "robust"}
+    assert "ValueError" in panel.numbers.value
+    assert "study must have cnn-8, cnn-4, robust, robust, teacher" in panel.numbers.value
+    panel.state = {"alpha": 0.5}
+    assert "alert" not in panel.numbers.value
+
+
+def test_a_teacher_for_some_alpha_is_trained_live_too(folder):
+    study = results.read(folder)
+    table = study.table.assign(teacher=study.table.teacher.replace("robust", "0.3"))
+    spec = dataclasses.replace(study.spec, teachers=("none", "standard", 0.3))
+    panel = TradeoffPanel(dataclasses.replace(study, spec=spec, table=table))
+    panel.state = {"teacher": "0.3"}
+    assert panel.live_run.teacher.objective.alpha == 0.3 and panel.live_run.seed == 2
+    (words,) = (words for words, name in panel.controls["teacher"].options if name == "0.3")
+    assert words == "0.3 teacher"
+
+
+def test_the_live_run_has_the_setting_of_the_table_where_the_spec_has_several(folder):
+    study = results.read(folder)
+    spec = dataclasses.replace(study.spec, temperatures=(1.0, 4.0), learning_rates=(0.3, 0.1))
+    table = study.table.assign(temperature=4.0, learning_rate=0.1)
+    run = TradeoffPanel(dataclasses.replace(study, spec=spec, table=table)).live_run
+    assert (run.temperature, run.config.learning_rate, run.seed) == (4.0, 0.1, 2)
+
+
+def test_the_live_run_differs_from_the_study_s_in_its_seeds_only(panel):
+    run, spec = panel.live_run, dataclasses.replace(panel.study.spec, seeds=(2,))
+    assert run in spec.runs() and run not in panel.study.spec.runs()
+
+
+def test_a_run_that_the_spec_lacks_is_named_in_the_panel(folder):
+    study = results.read(folder)
+    spec = dataclasses.replace(study.spec, students=("standard", 0))
+    panel = TradeoffPanel(dataclasses.replace(study, spec=spec))
+    panel.train()
+    assert "study must have a run of cnn-8, cnn-4, standard, robust" in panel.numbers.value
+    assert not panel.button.disabled
+
+
+def test_every_teacher_is_drawn_as_in_every_other_figure(panel):
+    for teacher, style in plots.TEACHER_STYLES.items():
+        if teacher in panel.teachers:
+            panel.state = {"teacher": teacher}
+            words = plots.TEACHER_WORDS[teacher]
+            (line,) = (x for x in panel.figure().axes[0].lines if x.get_label() == words)
+            drawn = {name: getattr(line, f"get_{name}")() for name in style}
+            assert drawn == style and line.get_linewidth() > 2
 
 
 def test_a_study_that_is_not_there_is_named():

@@ -2,16 +2,29 @@
 
 ``exercise 4.2: right``, ``exercise 4.2: not yet: <what came, what was expected>``, or, while the
 stub still raises NotImplementedError, ``exercise 4.2: not done yet``. ``check_4_2`` belongs to
-notebook 04; it is a few cases of (words, arguments, expected), given to `judge`.
+notebook 04; it gives `judge` a right answer and a few cases.
 """
 
-from rdlite.exercises.comparing import check_5_1, check_5_2, check_5_3
 from rdlite.exercises.judging import judge
-from rdlite.exercises.kd import check_1_1, check_1_2, check_1_3
-from rdlite.exercises.paper_scale import check_6_1, check_6_2, check_6_3
-from rdlite.exercises.robust_student import check_3_1, check_3_2
-from rdlite.exercises.robust_teacher import check_2_1, check_2_2, check_2_3
-from rdlite.exercises.theory import check_4_1, check_4_2, check_4_3
+from rdlite.exercises.questions import (
+    check_1_1,
+    check_1_2,
+    check_1_3,
+    check_2_1,
+    check_2_2,
+    check_2_3,
+    check_3_1,
+    check_3_2,
+    check_4_1,
+    check_4_2,
+    check_4_3,
+    check_5_1,
+    check_5_2,
+    check_5_3,
+    check_6_1,
+    check_6_2,
+    check_6_3,
+)
 
 __all__ = [
     "check_1_1",

@@ -7,23 +7,23 @@ one Image widget, so plain Python can read it and nothing piles up.
 from __future__ import annotations
 
 import html
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from rdlite.guards import checks
-from rdlite.panels.picture import Picture, Update
+from rdlite.panels.picture import Picture
 from rdlite.plots import ORANGE
 
 REMEMBERED = 64  # results a panel keeps
 
 
 class Panel(widgets.VBox):
-    """Base of the panels: override `compute`, `describe` and `draw`.
+    """Base of the panels: override `compute`, `describe` and `draw`; `move` makes a slider fast.
 
     A subclass stores its own data first and then calls this constructor, which draws.
 
@@ -63,14 +63,14 @@ class Panel(widgets.VBox):
         super().__init__()
         self.controls = dict(controls)
         self.size = size
-        self._results: OrderedDict[Hashable, Any] = OrderedDict()
-        self._pictures = Picture(size, self.draw)
+        self._results: dict[Hashable, Any] = {}  # the last used at the end
+        self._pictures = Picture(size, self.draw, self.move)
         self._quiet = False
         self.numbers = widgets.HTML()
         width = widgets.Layout(width=f"{size[0]}px", max_width="100%", flex="0 0 auto")
         self.picture = widgets.Image(format="png", layout=width)
-        reset = widgets.Button(description="Reset", tooltip="Back to the first values")
-        reset.on_click(lambda _: self.reset())
+        self.reset_button = widgets.Button(description="Reset", tooltip="Back to the first values")
+        self.reset_button.on_click(lambda _: self.reset())
         self.default = self.state
         label = max(len(control.description) for control in self.controls.values())
         for control in self.controls.values():
@@ -78,11 +78,10 @@ class Panel(widgets.VBox):
             control.layout.width = f"calc({label + 1}ch + 230px)"
             control.observe(self.refresh, "value")
         row = widgets.Layout(flex_flow="row wrap", align_items="center")
-        self.reset_button = reset
         self.children = [
             widgets.HTML(html.escape(hint)),
             widgets.Box(list(self.controls.values()), layout=row),
-            widgets.Box([*actions, reset], layout=row),
+            widgets.Box([*actions, self.reset_button], layout=row),
             self.picture,
             self.numbers,
         ]
@@ -93,16 +92,22 @@ class Panel(widgets.VBox):
         raise NotImplementedError
 
     def describe(self, result: Any) -> str:
-        """The answer's numbers as HTML; text that came from outside is escaped, see `table`."""
+        """The answer's numbers as HTML, text from outside escaped, see `drawing.class_table`."""
         raise NotImplementedError
 
-    def draw(self, figure: Figure, result: Any) -> Update | None:
-        """The answer's picture, in an empty figure of the panel's size.
+    def draw(self, figure: Figure, result: Any) -> Any:
+        """Draw what all answers of one `scene` share, in an empty figure of the panel's size.
 
         Returns:
-            None, or what makes a slider fast: a function that turns this picture into that of
-            another result of the same `scene`, and returns every artist that can differ between
-            the two or lies over one that can. The others are drawn only once.
+            The parts that `move` moves; None if this answer is already drawn in full.
+        """
+        raise NotImplementedError
+
+    def move(self, parts: Any, result: Any) -> Iterable[Artist]:
+        """Show an answer in the ``parts`` that `draw` made: only these are drawn for it.
+
+        Returns:
+            Every artist that differs from answer to answer, or lies over one that does.
         """
         raise NotImplementedError
 
@@ -123,10 +128,8 @@ class Panel(widgets.VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     @state.setter
-    def state(self, new: Mapping[str, Any]) -> None:
-        checks.require(
-            isinstance(new, Mapping), f"state must be a dict of names to values, got {new!r}"
-        )
+    def state(self, new: dict[str, Any]) -> None:
+        checks.instance("state", new, dict, "; its names are those of the controls")
         for name in new:
             checks.choice("state's names", name, self.controls)
         snapped = {name: _snap(name, value, self.controls[name]) for name, value in new.items()}
@@ -181,11 +184,9 @@ class Panel(widgets.VBox):
 
     def remember(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What ``make()`` gave for this key; the last 64 keys used are kept."""
-        if key not in self._results:
-            self._results[key] = make()
-        self._results.move_to_end(key)
+        self._results[key] = self._results.pop(key) if key in self._results else make()
         while len(self._results) > REMEMBERED:
-            self._results.popitem(last=False)
+            del self._results[next(iter(self._results))]
         return self._results[key]
 
     def forget(self) -> None:
@@ -198,20 +199,15 @@ class Panel(widgets.VBox):
 
 
 def slider(
-    description: str, values: Iterable[float], value: float, *, show: str = "{:g}", **options: Any
+    description: str, values: Iterable[float], value: float, *, readout: bool = True
 ) -> widgets.SelectionSlider:
-    """A slider over a grid of numbers; it answers when it is let go.
-
-    Args:
-        description: the label.
-        values: the grid, ascending.
-        value: where it starts, one of them.
-        show: format of the number beside it.
-        options: of `ipywidgets.SelectionSlider`.
-    """
-    pairs = [(show.format(number), number) for number in values]
+    """A slider over an ascending grid of numbers, from ``value``; it answers when it is let go."""
     return widgets.SelectionSlider(
-        options=pairs, value=value, description=description, continuous_update=False, **options
+        options=[(f"{number:g}", number) for number in values],
+        value=value,
+        description=description,
+        continuous_update=False,
+        readout=readout,
     )
 
 
@@ -229,19 +225,3 @@ def _snap(name: str, value: Any, control: widgets.Widget) -> Any:
         return min(values, key=lambda other: abs(other - value))
     checks.choice(name, value, values)
     return value
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], worst: int) -> str:
-    """An HTML table of escaped text, the row of the worst class in bold and with a star.
-
-    >>> "&lt;b&gt; ★" in table(["class"], [["<b>"]], worst=0)
-    True
-    """
-    cell = '<{0} style="padding: 0 10px; text-align: {1}">{2}</{0}>'
-    lines = ["".join(cell.format("th", "right", html.escape(text)) for text in header)]
-    for k, row in enumerate(rows):
-        texts = [html.escape(text) for text in row]
-        if k == worst:
-            texts = [f"<b>{text}</b>" for text in [f"{texts[0]} ★", *texts[1:]]]
-        lines.append("".join(cell.format("td", "right", text) for text in texts))
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"

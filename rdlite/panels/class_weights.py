@@ -12,22 +12,14 @@ import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from torch import Tensor
 
 from rdlite.guards import checks
 from rdlite.metrics import per_class_accuracy
 from rdlite.objectives import ROBUST
-from rdlite.panels.base import Panel, dropdown, slider, table
-from rdlite.panels.drawing import (
-    PLANE_CLASSES,
-    VIEW,
-    draw_bars,
-    draw_maps,
-    move_bars,
-    move_maps,
-    plain,
-)
-from rdlite.panels.picture import Update
+from rdlite.panels.base import Panel, dropdown, slider
+from rdlite.panels.drawing import PLANE_CLASSES, VIEW, Maps, TwoBars, class_table, plain, shortened
 from rdlite.theory.mixture import GaussianMixture
 
 
@@ -78,7 +70,8 @@ class ClassWeightPanel(Panel):
     ) -> None:
         self.logits = checks.numbers("logits", logits).detach().clone()
         self.labels = torch.as_tensor(labels).detach().cpu().clone()
-        self.class_names, self.regions = [str(name) for name in class_names], regions
+        self.class_names = [str(name) for name in class_names]
+        self.regions = regions and [np.asarray(part) for part in regions]
         counts = checks.numbers("class_counts", class_counts)
         m = len(self.class_names)
         checks.integer("the number of class_names", m, low=2, high=20)
@@ -106,7 +99,7 @@ class ClassWeightPanel(Panel):
         self.preset = dropdown("weights", {name: name for name in names}, "uniform")
         self.preset.observe(lambda change: self._quiet or self.choose(change["new"]), "value")
         controls = {
-            name: slider(f"{_short(name)} 0.000", self.GRID, 1.0, readout=False)
+            name: slider(f"{shortened(name)} 0.000", self.GRID, 1.0, readout=False)
             for name in self.class_names
         }
         hint = "Class weights c, which sum to 1; the numbers beside the names are their shares."
@@ -161,7 +154,7 @@ class ClassWeightPanel(Panel):
     def render(self, result: _Weighted) -> None:
         super().render(result)
         for (name, control), share in zip(self.controls.items(), result.weights, strict=True):
-            control.description = f"{_short(name)} {share:.3f}"
+            control.description = f"{shortened(name)} {share:.3f}"
         state = self.state
         matching = (name for name, preset in self.presets.items() if preset == state)
         self._quiet, quiet = True, self._quiet
@@ -169,81 +162,71 @@ class ClassWeightPanel(Panel):
         self._quiet = quiet
 
     def describe(self, result: _Weighted) -> str:
-        rows = [
-            [name, f"{count:,}", f"{weight:.3f}", f"{before:.3f}", f"{after:.3f}"]
-            for name, count, weight, before, after in zip(
-                self.class_names,
-                self.class_counts,
-                result.weights,
-                result.before,
-                result.after,
-                strict=True,
-            )
-        ]
-        header = ["class", "training images", "weight c", "accuracy at equal weights", "accuracy"]
-        worst = int(result.after.argmin())
-        return table(header, rows, worst) + (
-            f"average accuracy {result.after.mean():.3f}, worst {result.after[worst]:.3f} "
+        before, after = result.before, result.after
+        columns = {
+            "class": self.class_names,
+            "training images": self.class_counts,
+            "weight c": result.weights,
+            "accuracy at equal weights": before,
+            "accuracy": after,
+        }
+        worst = int(after.argmin())
+        return class_table(columns, worst) + (
+            f"average accuracy {after.mean():.3f}, worst {after[worst]:.3f} "
             f"({html.escape(self.class_names[worst])} ★); at equal weights "
-            f"{result.before.mean():.3f} and {result.before.min():.3f}"
+            f"{before.mean():.3f} and {before.min():.3f}"
         )
 
-    def draw(self, figure: Figure, result: _Weighted) -> Update:
-        m = len(self.class_names)
-        names = [plain(name, 14 if m <= 10 else 18) for name in self.class_names]
+    def draw(self, figure: Figure, result: _Weighted) -> tuple[TwoBars, Maps | None, Text]:
+        m, maps = len(self.class_names), None
         if self.regions is None:
-            bars = figure.subplots()
-            figure.subplots_adjust(left=0.07, right=0.99, bottom=0.18, top=0.84)
+            ax = figure.subplots()
         else:
-            bars, plane = figure.subplots(1, 2, width_ratios=[1.3, 1])
-            figure.subplots_adjust(left=0.07, right=0.985, bottom=0.18, top=0.84, wspace=0.08)
-            self._draw_plane(plane)
-        draw_bars(bars, result.before, result.after, ("equal weights", "these weights"), 0)
-        bars.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1], ylabel="accuracy (test set)")
+            ax, plane = figure.subplots(1, 2, width_ratios=[1.3, 1])
+            maps = self._draw_decisions(plane)
+        figure.subplots_adjust(left=0.07, right=0.985, bottom=0.18, top=0.84, wspace=0.08)
+        bars = TwoBars(ax, m, ("equal weights", "these weights"))
+        ax.set(yticks=[0, 0.25, 0.5, 0.75, 1], ylabel="accuracy (test set)")
         if m <= 10:
-            counts = zip(names, self.class_counts, strict=True)
-            bars.set_xticks(range(m), [f"{name}\n{n:,}" for name, n in counts], fontsize=8.5)
-            bars.set_xlabel("class and its number of training images")
+            counts = zip(self._written(), self.class_counts, strict=True)
+            ax.set_xticks(range(m), [f"{name}\n{n:,}" for name, n in counts], fontsize=8.5)
+            ax.set_xlabel("class and its number of training images")
         else:
             turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-            bars.set_xticks(range(m), names, fontsize=8, **turned)
+            ax.set_xticks(range(m), self._written(), fontsize=8, **turned)
             figure.subplots_adjust(bottom=0.26)
-        title = figure.suptitle("", fontsize=12)
+        return bars, maps, figure.suptitle("", fontsize=12)
 
-        def update(result: _Weighted) -> list[Artist]:
-            before, after = result.before, result.after
-            worst = int(after.argmin())
-            title.set_text(
-                f"Worst class {names[worst]}: {after[worst]:.2f} "
-                f"(equal weights {before.min():.2f}); average {after.mean():.2f} "
-                f"(equal weights {before.mean():.2f})"
-            )
-            moved = [title, *move_bars(bars, before, after, worst)]
-            if self.regions is not None:
-                grid = np.asarray(self.regions[0])
-                moved += move_maps(plane, [self._decisions(result.weights)], grid)
-            return moved
+    def move(self, parts: tuple, result: _Weighted) -> list[Artist]:
+        (bars, maps, title), before, after = parts, result.before, result.after
+        worst = int(after.argmin())
+        title.set_text(
+            f"Worst class {self._written()[worst]}: {after[worst]:.2f} "
+            f"(equal weights {before.min():.2f}); average {after.mean():.2f} "
+            f"(equal weights {before.mean():.2f})"
+        )
+        moved = maps.move([self._decisions(result.weights)]) if maps else []
+        return [title, *bars.move(before, after, worst), *moved]
 
-        update(result)
-        return update
+    def _written(self) -> list[str]:
+        """The names, as figures have room for them."""
+        longest = 14 if len(self.class_names) <= 10 else 18
+        return [plain(name, longest) for name in self.class_names]
 
     def _decisions(self, weights: np.ndarray) -> np.ndarray:
         """(r, r) predicted classes on the grid."""
-        grid, logits, _ = (np.asarray(part) for part in self.regions)
+        grid, logits, _ = self.regions
         side = math.isqrt(len(grid))
         return (logits + np.log(weights)).argmax(1).reshape(side, side)
 
-    def _draw_plane(self, ax: Axes) -> None:
-        grid, _, centres = (np.asarray(part) for part in self.regions)
-        equal = self._decisions(np.ones(len(self.class_names)))
+    def _draw_decisions(self, ax: Axes) -> Maps:
+        """The map of these weights, with the borders of equal weights over it."""
+        grid, _, centres = self.regions
         title = "decisions; black lines: at equal weights"
-        draw_maps(ax, {title: equal}, grid, centres, self.class_names)
+        maps = Maps(ax, [title], grid, dict(zip(self.class_names, centres, strict=True)))
+        equal = self._decisions(np.ones(len(self.class_names)))
         across, up = grid[: len(equal), 0], grid[:: len(equal), 1]
         for k in range(1, len(self.class_names)):
-            inside = (equal == k).astype(float)
-            ax.contour(across, up, inside, levels=[0.5], colors="black")
+            ax.contour(across, up, (equal == k).astype(float), levels=[0.5], colors="black")
         ax.set(xlim=VIEW[:2], ylim=VIEW[2:])
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 20 else name[:19] + "…"
+        return maps

@@ -1,7 +1,12 @@
-"""What the panels draw with: maps of the plane, sampled points, pairs of bars."""
+"""What the panels show: maps of the plane, sampled points, pairs of bars, a table of the classes.
+
+A part of a picture draws what stays when it is made. Its `move` shows other values and returns what
+has to be drawn again: every artist that can differ, or that lies over one that can.
+"""
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,141 +14,118 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from rdlite import plots
 from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 PLANE_CLASSES = ("left", "right", "top")  # of `GaussianMixture.three_classes`
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
-CLASS_MARKERS = ("o", "s", "^", "D")
+CLASS_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"))
+PALE = 255 * (0.45 + 0.55 * np.array([to_rgb(colour) for colour, _ in CLASS_STYLES]))  # of maps
 VIEW = (-3.6, 3.6, -2.6, 3.4)  # the part of the plane that is drawn: x from, to, y from, to
+GAP = 5  # white columns between two maps
 
 
-def draw_maps(
-    ax: Axes,
-    maps: Mapping[str, np.ndarray],
-    grid: np.ndarray,
-    centres: np.ndarray,
-    names: Sequence[str],
-) -> float:
+class Maps:
     """Which class is predicted where: maps side by side, each name at its class's centre.
 
     One axes and one image for all of them, without ticks, because those take longest to draw.
 
     Args:
         ax: where to draw, in the plane's unit.
-        maps: title -> (r, r) classes, at most four, a row for each y.
+        titles: one a map.
         grid: (r * r, 2), the centres of the cells, x first, as `GaussianMixture.on_grid`.
-        centres: (m, 2), where to write the names.
-        names: m names.
+        centres: class name -> x and y, at most four.
 
-    Returns:
-        How far each map lies to the right of the one before.
+    Attributes:
+        step: how far each map lies to the right of the one before.
     """
-    across, up, columns, rows = _cells(grid)
-    cell, height = across[1] - across[0], up[1] - up[0]
-    image = _image(maps.values(), grid)
-    left, bottom, top = across[columns][0] - cell / 2, up[rows][0] - height / 2, up[rows][-1]
-    extent = (left, left + cell * image.shape[1], bottom, top + height / 2)
-    ax.imshow(image, origin="lower", extent=extent, aspect="auto")
-    ax.autoscale(False)  # points beyond the outermost cells do not stretch the map
-    step = cell * (columns.sum() + 5)
-    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
-    for k, title in enumerate(maps):
-        ax.text(k * step, extent[3] + 0.15, title, ha="center", fontsize=10)
-        for (x, y), name in zip(centres, names, strict=True):
-            at = {"ha": "center", "va": "center"}
-            ax.text(x + k * step, y, plain(name), fontsize=9, bbox=box, **at)
-    ax.set_axis_off()
-    return step
+
+    def __init__(
+        self, ax: Axes, titles: Sequence[str], grid: np.ndarray, centres: Mapping[str, np.ndarray]
+    ) -> None:
+        side = math.isqrt(len(grid))
+        across, up = grid[:side, 0], grid[::side, 1]
+        columns = (across > VIEW[0]) & (across < VIEW[1])
+        rows = (up > VIEW[2]) & (up < VIEW[3])
+        self.ax, self.seen = ax, np.ix_(rows, columns)
+        cell, height = across[1] - across[0], up[1] - up[0]
+        self.step = cell * (columns.sum() + GAP)
+        left, top = across[columns][0] - cell / 2, up[rows][-1] + height / 2
+        extent = (left, left + self.step * len(titles) - cell * GAP, up[rows][0] - height / 2, top)
+        ax.imshow(np.zeros((1, 1, 3)), origin="lower", extent=extent, aspect="auto")
+        ax.autoscale(False)  # points beyond the outermost cells do not stretch the map
+        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
+        style = {"ha": "center", "va": "center", "fontsize": 9, "bbox": box}
+        self.names = [
+            ax.text(x + k * self.step, y, plain(name), **style)
+            for k in range(len(titles))
+            for name, (x, y) in centres.items()
+        ]
+        for k, title in enumerate(titles):
+            ax.text(k * self.step, top + 0.15, title, ha="center", fontsize=10)
+        ax.set_axis_off()
+
+    def move(self, maps: Iterable[np.ndarray]) -> list[Artist]:
+        """Show other classes, (r, r) a map, a row for each y."""
+        shown = [PALE.round().astype(np.uint8)[classes[self.seen]] for classes in maps]
+        gap = np.full((len(shown[0]), GAP, 3), 255, np.uint8)
+        parts = [part for square in shown for part in (square, gap)]
+        self.ax.images[0].set_data(np.concatenate(parts[:-1], 1))
+        return [*self.ax.images, *self.ax.collections, *self.ax.lines, *self.names]
 
 
-def move_maps(ax: Axes, maps: Iterable[np.ndarray], grid: np.ndarray) -> list[Artist]:
-    """Show other classes in `draw_maps`; returns what to draw again, with all that lies over it."""
-    ax.images[0].set_data(_image(maps, grid))
-    names = [text for text in ax.texts if text.get_bbox_patch()]  # titles have no box
-    return [*ax.images, *ax.collections, *ax.lines, *names]
-
-
-def _image(maps: Iterable[np.ndarray], grid: np.ndarray) -> np.ndarray:
-    """Maps side by side, colours from 0 to 255: (rows, columns of all maps, 3)."""
-    _, _, columns, rows = _cells(grid)
-    pale = 0.45 + 0.55 * np.array([to_rgb(colour) for colour in CLASS_COLOURS])
-    pale = (255 * pale).round().astype(np.uint8)
-    gap = np.full((rows.sum(), 5, 3), 255, np.uint8)
-    parts = [part for square in maps for part in (pale[square[rows][:, columns]], gap)]
-    return np.concatenate(parts[:-1], 1)
-
-
-def _cells(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The x and y of a square grid's cells, and which of each are in view."""
-    side = math.isqrt(len(grid))
-    across, up = grid[:side, 0], grid[::side, 1]
-    seen = (across > VIEW[0]) & (across < VIEW[1]), (up > VIEW[2]) & (up < VIEW[3])
-    return across, up, *seen
-
-
-def draw_points(ax: Axes, points: Tensor, labels: Tensor, right: float = 0.0) -> None:
-    """Sampled points (n, 2), a colour and a marker for each of at most four labels (n,).
+class Points:
+    """Sampled points, a colour and a marker for each of at most four labels.
 
     Args:
         ax: where to draw.
-        points, labels: what was sampled.
-        right: how far to the right of its place; points beyond the map are left out.
+        right: how far to the right of their place.
     """
-    low, high = points.new_tensor(VIEW).reshape(2, 2).T
-    inside = ((points > low) & (points < high)).all(1)
-    points, labels = points[inside] + points.new_tensor([right, 0.0]), labels[inside]
-    for k, (colour, marker) in enumerate(zip(CLASS_COLOURS, CLASS_MARKERS, strict=True)):
-        x, y = points[labels == k].T.numpy()
-        ax.plot(x, y, marker, color=colour, markersize=2.2, zorder=1.5)
+
+    def __init__(self, ax: Axes, right: float) -> None:
+        self.right, style = right, {"markersize": 2.2, "zorder": 1.5}
+        self.lines = [ax.plot([], [], mark, color=c, **style)[0] for c, mark in CLASS_STYLES]
+
+    def move(self, points: Tensor, labels: Tensor) -> list[Artist]:
+        """Show other points (n, 2) and labels (n,); those beyond `VIEW` are left out."""
+        low, high = points.new_tensor(VIEW).reshape(2, 2).T
+        inside = ((points > low) & (points < high)).all(1)
+        for k, line in enumerate(self.lines):
+            x, y = points[inside & (labels == k)].T.numpy()
+            line.set_data(x + self.right, y)
+        return self.lines
 
 
-def draw_bars(
-    ax: Axes, before: Sequence[float], after: Sequence[float], labels: tuple[str, str], worst: int
-) -> None:
+class TwoBars:
     """Two bars a class, the first hatched; a star on the second of the worst class.
 
     Args:
         ax: where to draw; the legend goes above it.
-        before, after: (m,) values.
-        labels: what the two are.
-        worst: index of the class to mark.
+        classes: their number, m.
+        labels: what the two bars are.
     """
-    before, after, x = np.asarray(before), np.asarray(after), np.arange(len(before))
-    ax.bar(x - 0.2, before, 0.4, color=GREY, hatch="//", edgecolor="white", label=labels[0])
-    ax.bar(x + 0.2, after, 0.4, color=BLUE, edgecolor="white", label=labels[1])
-    ax.text(worst + 0.2, after[worst], "★", ha="center", va="bottom", color=BLUE, fontsize=10)
-    ax.margins(y=0.12)
-    ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.set_xlim(-0.6, len(x) - 0.4)
-    legend_above(ax, 2)
 
+    def __init__(self, ax: Axes, classes: int, labels: tuple[str, str]) -> None:
+        self.ax, x = ax, np.arange(classes)
+        ax.bar(x - 0.2, 1, 0.4, color=GREY, hatch="//", edgecolor="white", label=labels[0])
+        ax.bar(x + 0.2, 1, 0.4, color=BLUE, edgecolor="white", label=labels[1])
+        self.star = ax.text(0, 0, "★", ha="center", va="bottom", color=BLUE, fontsize=10)
+        ax.set(ylim=(0, 1), yticks=[0, 0.5, 1], xlim=(-0.6, classes - 0.4))
+        legend_above(ax, 2)
 
-def move_bars(
-    ax: Axes, before: Sequence[float], after: Sequence[float], worst: int
-) -> list[Artist]:
-    """Give the bars of `draw_bars` other heights; returns what to draw again."""
-    for bar, height in zip(ax.patches, [*before, *after], strict=True):
-        bar.set_height(height)
-    (star,) = ax.texts
-    star.set_position((worst + 0.2, after[worst]))
-    return [*ax.patches, *ax.spines.values(), star]
+    def move(self, before: Sequence[float], after: Sequence[float], worst: int) -> list[Artist]:
+        """Show other values, (m,) each; ``worst`` is the class to mark."""
+        for bar, height in zip(self.ax.patches, [*before, *after], strict=True):
+            bar.set_height(height)
+        self.star.set_position((worst + 0.2, after[worst]))
+        return [*self.ax.patches, *self.ax.spines.values(), self.star]
 
 
 def legend_above(ax: Axes, columns: int) -> None:
     """A legend over the top edge, where it hides nothing."""
-    ax.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.99),
-        ncols=columns,
-        fontsize=8.5,
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.2,
-    )
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.99), "frameon": False}
+    ax.legend(ncols=columns, fontsize=8.5, handlelength=1.6, columnspacing=1.2, **place)
 
 
 def plain(name: str, longest: int = 14) -> str:
@@ -152,5 +134,34 @@ def plain(name: str, longest: int = 14) -> str:
     >>> plain("a very long class name"), plain("$5")
     ('a very long c…', '\\\\$5')
     """
-    short = name if len(name) <= longest else name[: longest - 1] + "…"
-    return plots.plain(short)
+    return plots.plain(shortened(name, longest))
+
+
+def shortened(name: str, longest: int = 20) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def class_table(columns: Mapping[str, Iterable], worst: int) -> str:
+    """An HTML table, a row a class, that of the worst class in bold and with a star.
+
+    Args:
+        columns: header -> m values: text, whole numbers, or numbers shown to three digits.
+        worst: index of the class to mark.
+
+    >>> "<b>&lt;i&gt; ★</b>" in class_table({"class": ["<i>"], "accuracy": [0.5]}, worst=0)
+    True
+    """
+    style = 'style="padding: 0 10px; text-align: right"'
+    lines = ["".join(f"<th {style}>{_text(header)}</th>" for header in columns)]
+    for k, row in enumerate(zip(*columns.values(), strict=True)):
+        texts = [_text(value) for value in row]
+        if k == worst:
+            texts = [f"<b>{text}</b>" for text in [f"{texts[0]} ★", *texts[1:]]]
+        lines.append("".join(f"<td {style}>{text}</td>" for text in texts))
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return html.escape(value)
+    return f"{value:,}" if isinstance(value, int) else f"{float(value):.3f}"

@@ -14,15 +14,9 @@ from PIL import Image
 
 DPI = 100  # pixels an inch, of every picture
 
-Update = Callable[[Any], Iterable[Artist]]  # shows another result, returns what has to be redrawn
-
 
 class StaticFigure(Figure):
-    """A figure that pyplot does not know, which still shows as a cell's output.
-
-    Args:
-        size: width and height, pixels.
-    """
+    """A figure of a size in pixels that pyplot does not know, which still shows in a notebook."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
@@ -45,46 +39,51 @@ class Picture:
 
     Args:
         size: width and height, pixels.
-        draw: draws a result into an empty figure; returns None or an `Update`, as `Panel.draw`.
+        draw, move: see `Panel.draw` and `Panel.move`.
 
     Example: a line that turns.
 
     >>> def draw(figure, slope):
-    ...     (line,) = figure.subplots().plot([-1, 1], [-1, 1])
-    ...     def update(slope):
-    ...         line.set_ydata([-slope, slope])
-    ...         return [line]
-    ...     update(slope)
-    ...     return update
-    >>> picture = Picture((200, 100), draw)
+    ...     return figure.subplots().plot([-1, 1], [-1, 1])
+    >>> def move(lines, slope):
+    ...     lines[0].set_ydata([-slope, slope])
+    ...     return lines
+    >>> picture = Picture((200, 100), draw, move)
     >>> picture.png(0.5) == picture.figure(0.5)._repr_png_() != picture.png(-0.5)
     True
     """
 
-    def __init__(self, size: tuple[int, int], draw: Callable[[Figure, Any], Update | None]) -> None:
-        self.size, self.draw = size, draw
-        self.kept: tuple[Hashable, StaticFigure, Update, Any] | None = None
+    def __init__(
+        self,
+        size: tuple[int, int],
+        draw: Callable[[Figure, Any], Any],
+        move: Callable[[Any, Any], Iterable[Artist]],
+    ) -> None:
+        self.size, self.draw, self.move = size, draw, move
+        self.kept: tuple[Hashable, StaticFigure, Any, Any] | None = None
 
     def figure(self, result: Any) -> StaticFigure:
         """A figure of its own, drawn afresh."""
         figure = StaticFigure(self.size)
-        self.draw(figure, result)
+        parts = self.draw(figure, result)
+        if parts is not None:
+            self.move(parts, result)
         return figure
 
     def png(self, result: Any, scene: Hashable = None) -> bytes:
         """What `figure` shows, to the pixel. Results of another scene are drawn afresh."""
         if self.kept is None or self.kept[0] != scene:
             figure = StaticFigure(self.size)
-            update = self.draw(figure, result)
-            if update is None:
+            parts = self.draw(figure, result)
+            if parts is None:
                 return figure._repr_png_()
-            for artist in update(result):
+            for artist in self.move(parts, result):
                 artist.set_animated(True)  # leaves it out of the drawing of the whole
             figure.canvas.draw()
-            self.kept = scene, figure, update, figure.canvas.copy_from_bbox(figure.bbox)
-        _, figure, update, still = self.kept
+            self.kept = scene, figure, parts, figure.canvas.copy_from_bbox(figure.bbox)
+        _, figure, parts, still = self.kept
         figure.canvas.restore_region(still)
-        for artist in sorted(update(result), key=Artist.get_zorder):
+        for artist in sorted(self.move(parts, result), key=Artist.get_zorder):
             artist.draw(figure.canvas.get_renderer())
         return figure.encoded()
 

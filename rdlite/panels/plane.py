@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rdlite.panels.base import Panel, dropdown, slider, table
-from rdlite.panels.drawing import (
-    PLANE_CLASSES,
-    draw_bars,
-    draw_maps,
-    draw_points,
-    move_bars,
-    move_maps,
-)
-from rdlite.panels.picture import Update
+from rdlite.panels.base import Panel, dropdown, slider
+from rdlite.panels.drawing import PLANE_CLASSES, Maps, Points, TwoBars, class_table
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import Frontier, train_frontier
+from rdlite.theory.students import train_students
 from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
 
 ALPHAS = tuple(k / 10 for k in range(11))
@@ -35,10 +26,10 @@ class _Trained:
     grid: Tensor  # (r * r, 2)
     teacher: Tensor  # (r * r,), its predictions on the grid
     bayes: Tensor  # (r * r,)
-    students: Tensor  # (11, r * r)
+    predicted: Tensor  # (11, r * r), by the students
     accuracy: Tensor  # (11, m)
     risks: Tensor  # (11, m)
-    frontier: Frontier
+    multipliers: Tensor  # (11, m), of the last round
     points: Tensor  # (n, 2), what the students were trained on
     labels: Tensor  # (n,)
 
@@ -84,20 +75,20 @@ class PlanePanel(Panel):
             distort(mixture.eta(x), mixture.prior, kind, strength, seed)
             for seed, x in enumerate((points, heldout, grid))
         )
-        frontier = train_frontier(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
-        logits = frontier.logits(grid)  # (11, r * r, m)
-        students = logits.argmax(2)
+        students = train_students(points, p, heldout, heldout_p, ALPHAS, anchor="standard")
+        logits = students.logits(grid)  # (11, r * r, m)
+        predicted = logits.argmax(2)
         within = population.weights[:, None] * population.eta / population.prior
-        right = torch.nn.functional.one_hot(students, len(mixture.prior)).double()
+        right = torch.nn.functional.one_hot(predicted, len(mixture.prior)).double()
         return _Trained(
             mixture=mixture,
             grid=grid,
             teacher=grid_p.argmax(1),
             bayes=population.eta.argmax(1),
-            students=students.to(torch.uint8),  # kept for many states
+            predicted=predicted.to(torch.uint8),  # kept for many states
             accuracy=(within * right).sum(1),
             risks=torch.stack([population.class_risks(scorer) for scorer in logits]),
-            frontier=frontier,
+            multipliers=students.multipliers[-1],
             points=points,
             labels=labels,
         )
@@ -108,50 +99,41 @@ class PlanePanel(Panel):
 
     def describe(self, result: tuple[_Trained, int]) -> str:
         trained, chosen = result
-        accuracy, risks = trained.accuracy[chosen], trained.risks[chosen]
-        multipliers = trained.frontier.multipliers[-1, chosen]
-        header = ["class", "prior", "true risk (nats)", "accuracy", "at alpha 0", "multiplier"]
-        columns = (trained.mixture.prior, risks, accuracy, trained.accuracy[0], multipliers)
-        rows = [
-            [name, *(f"{float(column[k]):.3f}" for column in columns)]
-            for k, name in enumerate(PLANE_CLASSES)
-        ]
-        return table(header, rows, int(accuracy.argmin())) + (
+        accuracy = trained.accuracy[chosen]
+        columns = {
+            "class": PLANE_CLASSES,
+            "prior": trained.mixture.prior,
+            "true risk (nats)": trained.risks[chosen],
+            "accuracy": accuracy,
+            "at alpha 0": trained.accuracy[0],
+            "multiplier": trained.multipliers[chosen],
+        }
+        return class_table(columns, int(accuracy.argmin())) + (
             f"average accuracy {float(accuracy.mean()):.3f}, worst {float(accuracy.min()):.3f} (★)"
         )
 
-    def draw(self, figure: Figure, result: tuple[_Trained, int]) -> Update:
-        trained, chosen = result
-        maps = figure.add_axes((0.01, 0.03, 0.74, 0.78))
-        bars = figure.add_axes((0.805, 0.12, 0.185, 0.68))
+    def draw(self, figure: Figure, result: tuple[_Trained, int]) -> tuple:
+        trained, _ = result
+        ax = figure.add_axes((0.01, 0.03, 0.74, 0.78))
         titles = "best on average (Bayes)", "teacher", "student and its points"
-        grid, centres = trained.grid.numpy(), trained.mixture.means.numpy()
-        shown = dict(zip(titles, self._maps(trained, chosen), strict=True))
-        step = draw_maps(maps, shown, grid, centres, PLANE_CLASSES)
-        labels = "alpha 0", "this alpha"
-        draw_bars(bars, trained.accuracy[0], trained.accuracy[chosen], labels, 0)
-        bars.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="accuracy (true)")
-        bars.set_xticks(range(len(PLANE_CLASSES)), PLANE_CLASSES)
-        title = figure.suptitle("", fontsize=12)
+        centres = dict(zip(PLANE_CLASSES, trained.mixture.means.numpy(), strict=True))
+        maps = Maps(ax, titles, trained.grid.numpy(), centres)
+        points = Points(ax, 2 * maps.step)
+        ax = figure.add_axes((0.805, 0.12, 0.185, 0.68))
+        bars = TwoBars(ax, len(PLANE_CLASSES), ("alpha 0", "this alpha"))
+        ax.set_ylabel("accuracy (true)")
+        ax.set_xticks(range(len(PLANE_CLASSES)), PLANE_CLASSES)
+        return maps, points, bars, figure.suptitle("", fontsize=12)
 
-        def update(result: tuple[_Trained, int]) -> list[Artist]:
-            trained, chosen = result
-            accuracy, standard = trained.accuracy[chosen], trained.accuracy[0]
-            worst = int(accuracy.argmin())
-            for line in list(maps.lines):
-                line.remove()
-            draw_points(maps, trained.points, trained.labels, 2 * step)
-            title.set_text(
-                f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {float(accuracy[worst]):.2f} "
-                f"(alpha 0: {float(standard.min()):.2f})"
-            )
-            moved = move_maps(maps, self._maps(trained, chosen), grid)
-            return [title, *moved, *move_bars(bars, standard, accuracy, worst)]
-
-        update(result)
-        return update
-
-    def _maps(self, trained: _Trained, chosen: int) -> list[np.ndarray]:
-        """Classes predicted by the Bayes scorer, the teacher and the student, each (r, r)."""
-        predicted = trained.bayes, trained.teacher, trained.students[chosen]
-        return [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
+    def move(self, parts: tuple, result: tuple[_Trained, int]) -> list[Artist]:
+        (maps, points, bars, title), (trained, chosen) = parts, result
+        accuracy, standard = trained.accuracy[chosen], trained.accuracy[0]
+        worst = int(accuracy.argmin())
+        title.set_text(
+            f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {float(accuracy[worst]):.2f} "
+            f"(alpha 0: {float(standard.min()):.2f})"
+        )
+        points.move(trained.points, trained.labels)  # they lie over the maps
+        predicted = trained.bayes, trained.teacher, trained.predicted[chosen]
+        squares = [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
+        return [title, *maps.move(squares), *bars.move(standard, accuracy, worst)]

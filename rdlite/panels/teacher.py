@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from rdlite.objectives import ROBUST
-from rdlite.panels.base import Panel, dropdown, slider, table
-from rdlite.panels.drawing import draw_bars, legend_above, move_bars
-from rdlite.panels.picture import Update
+from rdlite.panels.base import Panel, dropdown, slider
+from rdlite.panels.drawing import TwoBars, class_table, legend_above
 from rdlite.plots import BLUE, GREY, ORANGE
 from rdlite.theory.mixture import GaussianMixture
 from rdlite.theory.population import Population
@@ -43,14 +43,10 @@ class TeacherPanel(Panel):
 
     def __init__(self) -> None:
         populations = {"random": "40 random points, 4 classes", "plane": "mixture in the plane"}
-        teachers = {
-            **DISTORTIONS,
-            "balanced": "towards balanced-optimal",
-            "robust": "towards robust-optimal",
-        }
+        optimal = {name: f"towards {name}-optimal" for name in ("balanced", "robust")}
         controls = {
             "population": dropdown("population", populations, "random"),
-            "teacher": dropdown("teacher is off by", teachers, "balanced"),
+            "teacher": dropdown("teacher is off by", DISTORTIONS | optimal, "balanced"),
             "strength": slider("strength", STRENGTHS, 1.0),
         }
         hint = (
@@ -88,25 +84,20 @@ class TeacherPanel(Panel):
             else:
                 p = bias(population.eta, weights**strength)
             scorer, _ = population.solve(ROBUST, p, loss_bound=self.LOSS_BOUND)
-            students.append(
-                _Student(
-                    gap=population.teacher_gap(p),
-                    bound=population.gap_bound(p, scorer),
-                    distilled=float(population.class_risks(scorer, p).max()),
-                    risks=population.class_risks(scorer),
-                )
-            )
+            gap, bound = population.teacher_gap(p), population.gap_bound(p, scorer)
+            distilled = float(population.class_risks(scorer, p).max())
+            students.append(_Student(gap, bound, distilled, population.class_risks(scorer)))
         return students
 
     def describe(self, result: tuple[Tensor, list[_Student], int]) -> str:
         best, students, chosen = result
         student = students[chosen]
-        rows = [
-            [str(k), f"{float(risk):.3f}", f"{float(lowest):.3f}"]
-            for k, (risk, lowest) in enumerate(zip(student.risks, best, strict=True))
-        ]
-        header = ["class", "student's true risk (nats)", "best robust student"]
-        return table(header, rows, int(student.risks.argmax())) + (
+        columns = {
+            "class": map(str, range(len(best))),
+            "student's true risk (nats)": student.risks,
+            "best robust student": best,
+        }
+        return class_table(columns, int(student.risks.argmax())) + (
             f"teacher gap Delta (10): {student.gap:.3f}; bound B Delta (11): {student.bound:.3f} "
             f"nats<br>robust loss by the teacher's labels {student.distilled:.3f}, true "
             f"{float(student.risks.max()):.3f} (★), best possible {float(best.max()):.3f} nats"
@@ -116,42 +107,38 @@ class TeacherPanel(Panel):
         """The curves are those of all strengths."""
         return state["population"], state["teacher"]
 
-    def draw(self, figure: Figure, result: tuple[Tensor, list[_Student], int]) -> Update:
-        best, students, chosen = result
-        lowest = float(best.max())
+    def draw(self, figure: Figure, result: tuple[Tensor, list[_Student], int]) -> tuple:
+        best, students, _ = result
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
         figure.subplots_adjust(left=0.07, right=0.985, bottom=0.14, top=0.79, wspace=0.2)
-        draw_bars(left, best, students[chosen].risks, ("best robust student", "this student"), 0)
+        bars = TwoBars(left, len(best), ("best robust student", "this student"))
         left.set(xlabel="class", ylabel="true risk (nats)", xticks=range(len(best)))
-
-        gap, bound, distilled = (
-            np.array([getattr(s, name) for s in students]) for name in ("gap", "bound", "distilled")
-        )
-        true = np.array([float(s.risks.max()) for s in students])
+        left.yaxis.set_major_locator(MaxNLocator(4))
+        gap, bound, distilled, true = np.array(
+            [(s.gap, s.bound, s.distilled, float(s.risks.max())) for s in students]
+        ).T
         left.set_ylim(0, 1.12 * true.max())  # of all strengths, so that bars can be compared
         order = gap.argsort()
         band = (distilled - bound)[order], (distilled + bound)[order]
         right.fill_between(gap[order], *band, color=GREY, alpha=0.15, label="allowed by eq. (11)")
         right.plot(gap, true, "o-", color=BLUE, label="true, for each strength")
         right.plot(gap, distilled, "s--", color=GREY, markersize=4, label="by the teacher's labels")
-        right.axhline(lowest, color="black", linestyle=":", label="best possible")
+        right.axhline(float(best.max()), color="black", linestyle=":", label="best possible")
         ring = {"markersize": 14, "fillstyle": "none", "color": ORANGE, "label": "this student"}
         (here,) = right.plot(gap[:1], true[:1], "o", linestyle="none", **ring)
         right.locator_params(nbins=5)
         right.set(xlabel="teacher gap Delta, eq. (10)", ylabel="worst-class risk (nats)")
         right.set_ylim(0, 1.2 * max(true.max(), distilled.max()))
         legend_above(right, 3)
-        title = figure.suptitle("", fontsize=12)
+        return bars, here, figure.suptitle("", fontsize=12)
 
-        def update(result: tuple[Tensor, list[_Student], int]) -> list[Artist]:
-            _, _, chosen = result
-            risks = students[chosen].risks
-            here.set_data(gap[[chosen]], true[[chosen]])
-            title.set_text(
-                f"Teacher gap {gap[chosen]:.2f}: true worst-class risk "
-                f"{true[chosen]:.2f} nats, best possible {lowest:.2f}"
-            )
-            return [*move_bars(left, best, risks, int(risks.argmax())), here, title]
-
-        update(result)
-        return update
+    def move(self, parts: tuple, result: tuple[Tensor, list[_Student], int]) -> list[Artist]:
+        (bars, here, title), (best, students, chosen) = parts, result
+        student = students[chosen]
+        worst, risk = int(student.risks.argmax()), float(student.risks.max())
+        here.set_data([student.gap], [risk])
+        title.set_text(
+            f"Teacher gap {student.gap:.2f}: true worst-class risk "
+            f"{risk:.2f} nats, best possible {float(best.max()):.2f}"
+        )
+        return [*bars.move(best, student.risks, worst), here, title]

@@ -7,44 +7,19 @@ from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
 from rdlite.guards import checks
-from rdlite.panels.base import Panel, dropdown, slider, table
-from rdlite.panels.drawing import draw_bars, legend_above, move_bars, plain
-from rdlite.panels.picture import Update
-from rdlite.plots import GREY, ORANGE, PURPLE, TEACHER_WORDS, teacher_style
+from rdlite.panels.base import Panel, dropdown, slider
+from rdlite.panels.cells import KEY, Cell, Key, live_run, students, taught
+from rdlite.panels.drawing import TwoBars, class_table, legend_above, plain
+from rdlite.plots import GREY, ORANGE, PURPLE, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
-from rdlite.studies.spec import NO_TEACHER
-from rdlite.studies.table import measure
-
-
-@dataclass(frozen=True, eq=False)
-class _Cell:
-    """The students of one objective, teacher and so on: mean and standard error over seeds."""
-
-    average: np.ndarray  # (2,)
-    worst: np.ndarray  # (2,), of each run's own worst class
-    per_class: np.ndarray  # (2, m)
-    multipliers: np.ndarray  # (m,)
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame) -> _Cell:
-        def both(values: np.ndarray) -> np.ndarray:
-            error = values.std(0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0 * values[0]
-            return np.stack([values.mean(0), error])
-
-        return cls(
-            average=both(rows.average.to_numpy()),
-            worst=both(rows.worst.to_numpy()),
-            per_class=both(np.array(rows.per_class.tolist())),
-            multipliers=np.mean(rows.multipliers.tolist(), axis=0),
-        )
+from rdlite.studies.table import NO_TEACHER, measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +27,10 @@ class _Shown:
     """What one state shows."""
 
     state: dict
-    chosen: _Cell
-    standard: _Cell  # the standard student of the same teacher
-    frontiers: dict[str, np.ndarray]  # teacher -> (alphas, 2), average and worst
-    live: dict | None  # the student that was trained here
+    chosen: Cell
+    standard: Cell  # the standard student of the same teacher
+    frontiers: dict[str, tuple[list[float], list[float]]]  # teacher -> averages, worst
+    live: dict | None  # what was trained here, see `rdlite.studies.table.measure`
 
 
 class TradeoffPanel(Panel):
@@ -66,53 +41,41 @@ class TradeoffPanel(Panel):
 
     Args:
         study: what `rdlite.studies.results.read` gives, or what it takes: the folder of a study, or
-            the
-            name of one in data/results. Baselines in it are left out.
+            the name of one in data/results. Baselines in it are left out.
 
     Raises:
-        ValueError: a study of several tasks, temperatures or learning rates.
+        ValueError: a study of several tasks, temperatures or learning rates; one without the
+            standard student or without any alpha.
         OSError: there is no such study.
 
     >>> TradeoffPanel().state
     {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-16 -> cnn-6', 'heldout_labels': 'teacher'}
     """
 
-    def __init__(self, study: str | results.Results = "tradeoff") -> None:
+    def __init__(self, study: str | Path | results.Results = "tradeoff") -> None:
         self.study = results.read(study) if isinstance(study, (str, Path)) else study
         checks.instance("study", self.study, results.Results, "; see rdlite.studies.results.read")
-        runs = results.where(self.study.table, method="fit")
-        for name in ("imbalance", "head", "temperature", "learning_rate"):
-            values = sorted(set(runs[name]))
-            checks.require(
-                len(values) == 1,
-                f"study must have one {name}, got {values}; a panel shows one task",
-            )
-        keys = ["teacher_network", "student_network", "teacher", "student", "alpha"]
-        self._cells = {  # the alphas; and the standard student, as None
-            (*key[:3], None if key[3] == "standard" else key[4], key[5]): _Cell.of(rows)
-            for key, rows in runs.groupby([*keys, "heldout_labels"], sort=False)
-        }
-        self.alphas = sorted({alpha for *_, alpha, _ in self._cells if alpha is not None})
-        self.teachers = list(dict.fromkeys(runs.teacher))
-        taught = runs[runs.teacher != NO_TEACHER]
-        pairs = dict.fromkeys(zip(taught.teacher_network, taught.student_network, strict=True))
-        self.pairs = {f"{big} -> {small}": (big, small) for big, small in pairs}
-        self.live_seed = int(runs.seed.max()) + 1
-        self.trained: dict[Run, dict] = {}
+        rows = students(self.study)
+        self._cells = {key: Cell.of(own) for key, own in rows.groupby(KEY, sort=False)}
+        by_alpha = rows[rows.student != "standard"].sort_values("alpha")
+        self._names = dict(zip(by_alpha.alpha, by_alpha.student, strict=True))
+        self.alphas, self.teachers = list(self._names), list(dict.fromkeys(rows.teacher))
+        self.live_seed = int(rows.seed.max()) + 1
+        self.trained: dict[Key, dict] = {}
         self._networks: dict[Run, nn.Module] = {}
+        first = taught(rows)
         pairs = {
-            name: f"{small}, taught by {big}" + (" (its like)" if big == small else "")
-            for name, (big, small) in self.pairs.items()
+            f"{big} -> {small}": f"{small}, taught by {big}" + " (its like)" * (big == small)
+            for big, small in zip(first.teacher_network, first.student_network, strict=True)
         }
-        labels = {"teacher": "the teacher's", "one-hot": "one-hot"}
-        kinds = [kind for kind in labels if kind in set(taught.heldout_labels)]
+        teachers = {name: teacher_style(name)["label"] for name in self.teachers}
+        words = {"teacher": "the teacher's", "one-hot": "one-hot"}
+        labels = {name: words[name] for name in first.heldout_labels}
         controls = {
             "alpha": slider("alpha", self.alphas, self.alphas[-1]),
-            "teacher": dropdown(
-                "teacher", {t: TEACHER_WORDS.get(t, t) for t in self.teachers}, self.teachers[1]
-            ),
+            "teacher": dropdown("teacher", teachers, first.teacher.iloc[0]),
             "student": dropdown("student", pairs, next(iter(pairs))),
-            "heldout_labels": dropdown("held-out labels", {k: labels[k] for k in kinds}, "teacher"),
+            "heldout_labels": dropdown("held-out labels", labels, next(iter(labels))),
         }
         self.button = widgets.Button(
             description="Train this one now",
@@ -120,49 +83,39 @@ class TradeoffPanel(Panel):
             layout=widgets.Layout(width="160px"),
         )
         self.button.on_click(lambda _: self.train())
-        self.progress = widgets.FloatProgress(
-            max=1.0, layout=widgets.Layout(width="240px", visibility="hidden")
-        )
-        hint = (
-            "alpha 0 is the balanced student, alpha 1 the robust one. Points are means over "
-            f"{runs.seed.nunique()} seeds."
-        )
+        hidden = widgets.Layout(width="240px", visibility="hidden")
+        self.progress = widgets.FloatProgress(max=1.0, layout=hidden)
+        seeds = rows.seed.nunique()
+        hint = f"alpha 0 is the balanced student, alpha 1 the robust one; means over {seeds} seeds."
         actions = [self.button, self.progress]
         super().__init__(controls, size=(980, 420), actions=actions, hint=hint)
 
-    def run(self) -> Run:
-        """The run that *Train this one now* trains."""
-        state = self.state
-        big, small = self.pairs[state["student"]]
-        return self.study.spec.cell(
-            teacher=state["teacher"],
-            student=state["alpha"],
-            heldout_labels=state["heldout_labels"],
-            seed=self.live_seed,
-            teacher_network=big,
-            student_network=small,
-        )
+    @property
+    def live_run(self) -> Run:
+        """What *Train this one now* trains: the study's run of this state, with another seed."""
+        key = self._key(self.state)
+        return live_run(self.study, key, self._cells[key].setting, self.live_seed)
 
     def train(self) -> None:
         """Train the chosen cell, its teacher first, and show it beside the table's.
 
         An error, or an interrupt of the kernel, is shown in the panel.
         """
-        run = self.run()
-        new_teacher = run.teacher is not None and run.teacher not in self._networks
-        each = 1 / (run.config.rounds or run.config.epochs) / (1 + new_teacher)
-
-        def on_round(_row: dict) -> None:
-            self.progress.value += each
-
         self.button.disabled, self.progress.value = True, 0.0
         self.progress.layout.visibility = "visible"
         try:
+            run = self.live_run
+            new_teacher = run.teacher is not None and run.teacher not in self._networks
+            each = 1 / (run.config.rounds or run.config.epochs) / (1 + new_teacher)
+
+            def on_round(_row: dict) -> None:
+                self.progress.value += each
+
             if new_teacher:
                 self._networks[run.teacher], _ = run.teacher.train(on_round=on_round)
             teacher = self._networks.get(run.teacher)
             net, history = run.train(teacher, on_round=on_round)
-            self.trained[run] = measure(run, net, history, teacher)
+            self.trained[self._key(self.state)] = measure(run, net, history, teacher)
             self.forget()
             self.refresh()
         except (Exception, KeyboardInterrupt) as error:
@@ -171,28 +124,26 @@ class TradeoffPanel(Panel):
             self.button.disabled = False
             self.progress.layout.visibility = "hidden"
 
+    def _key(self, state: dict, **other: str) -> Key:
+        """Which cell a state shows, or another teacher's or student's in its place."""
+        big, small = state["student"].split(" -> ")
+        chosen = {"teacher": state["teacher"], "student": self._names[state["alpha"]]} | other
+        alone = chosen["teacher"] == NO_TEACHER
+        labels = "one-hot" if alone else state["heldout_labels"]
+        return NO_TEACHER if alone else big, small, *chosen.values(), labels
+
     def compute(self, state: dict) -> _Shown:
         """The cell, the standard student of the same teacher, and all frontiers."""
-
-        def cell(teacher: str, alpha: float | None) -> _Cell:
-            big, small = self.pairs[state["student"]]
-            taught = teacher != NO_TEACHER
-            labels = state["heldout_labels"] if taught else "one-hot"
-            return self._cells[big if taught else NO_TEACHER, small, teacher, alpha, labels]
-
-        frontiers = {
-            teacher: np.array(
-                [(c.average[0], c.worst[0]) for c in (cell(teacher, a) for a in self.alphas)]
-            )
-            for teacher in self.teachers
-        }
-        return _Shown(
-            state=state,
-            chosen=cell(state["teacher"], state["alpha"]),
-            standard=cell(state["teacher"], None),
-            frontiers=frontiers,
-            live=self.trained.get(self.run()),
-        )
+        key, standard = self._key(state), self._key(state, student="standard")
+        for one in (key, standard):
+            checks.require(one in self._cells, f"study must have {', '.join(one)}, got no such run")
+        lines = {}
+        for teacher in self.teachers:
+            keys = [self._key(state, teacher=teacher, student=n) for n in self._names.values()]
+            cells = [self._cells[one] for one in keys if one in self._cells]
+            lines[teacher] = [c.average[0] for c in cells], [c.worst[0] for c in cells]
+        shown = self._cells[key], self._cells[standard]
+        return _Shown(state, *shown, lines, self.trained.get(key))
 
     def render(self, result: _Shown) -> None:
         super().render(result)
@@ -200,100 +151,101 @@ class TradeoffPanel(Panel):
 
     def describe(self, result: _Shown) -> str:
         chosen, standard, live = result.chosen, result.standard, result.live
-        header = ["class", "training images", "accuracy", "standard student", "multiplier"]
-        columns = [
-            self.study.class_names,
-            [f"{count:,}" for count in self.study.class_counts],
-            [f"{mean:.3f} ± {error:.3f}" for mean, error in chosen.per_class.T],
-            [f"{mean:.3f}" for mean in standard.per_class[0]],
-            [f"{value:.3f}" for value in chosen.multipliers],
-        ]
+        columns = {
+            "class": self.study.class_names,
+            "training images": self.study.class_counts,
+            "accuracy": [f"{mean:.3f} ± {error:.3f}" for mean, error in chosen.per_class.T],
+            "standard student": standard.per_class[0],
+            "multiplier": chosen.multipliers,
+        }
         if live:
-            header.append(f"trained now (seed {self.live_seed})")
-            columns.append([f"{value:.3f}" for value in live["per_class"]])
-        text = table(header, list(zip(*columns, strict=True)), int(chosen.per_class[0].argmin()))
-        text += (
-            "average {:.3f} ± {:.3f}, worst {:.3f} ± {:.3f} (mean over the seeds of each "
-            "run's worst class, ± one standard error); "
-        ).format(*chosen.average, *chosen.worst)
-        text += f"standard student {standard.average[0]:.3f} and {standard.worst[0]:.3f}"
+            columns[f"trained now (seed {self.live_seed})"] = live["per_class"]
+        both = (chosen.average, chosen.worst)
+        average, worst = (f"{mean:.3f} ± {error:.3f}" for mean, error in both)
+        text = class_table(columns, int(chosen.per_class[0].argmin())) + (
+            f"average {average}, worst {worst} (mean over the seeds of each run's worst class, "
+            f"± one standard error); standard student {standard.average[0]:.3f} and "
+            f"{standard.worst[0]:.3f}"
+        )
         if live:
             text += f"<br>trained now: average {live['average']:.3f}, worst {live['worst']:.3f}"
         return text
 
-    def scene(self, state: dict) -> int:
+    def draw(self, figure: Figure, result: _Shown) -> tuple:
         """The axes hold every cell of the table, and what was trained here."""
-        return len(self.trained)
-
-    def draw(self, figure: Figure, result: _Shown) -> Update:
-        standard, chosen = result.standard.per_class[0], result.chosen.per_class[0]
-        plane = figure.add_axes((0.065, 0.125, 0.34, 0.77))
-        bars = figure.add_axes((0.475, 0.45, 0.515, 0.38))
-        below = figure.add_axes((0.475, 0.16, 0.515, 0.2))
-        move_plane = self._draw_plane(plane)
-        draw_bars(bars, standard, chosen, ("standard student, same teacher", "this student"), 0)
-        (live,) = bars.plot([], [], "D", color=PURPLE, markersize=5, label="trained now")
-        legend_above(bars, 3)
-        bars.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="accuracy (test)", xticks=[])
-        x = np.arange(len(chosen))
-        weights = below.bar(x, result.chosen.multipliers, 0.5, color=ORANGE).patches
-        highest = max(cell.multipliers.max() for cell in self._cells.values())
-        below.set(ylabel="multiplier", xlim=bars.get_xlim(), ylim=(0, 1.05 * highest))
-        below.locator_params(axis="y", nbins=3)
-        below.set_xticks(x, [plain(name, 11) for name in self.study.class_names], fontsize=8)
-        below.set_xlabel("class, from the most to the least frequent")
-        title = figure.suptitle("", fontsize=12)
-
-        def update(result: _Shown) -> list[Artist]:
-            chosen, standard = result.chosen, result.standard
-            worst = int(chosen.per_class[0].argmin())
-            for bar, height in zip(weights, chosen.multipliers, strict=True):
-                bar.set_height(height)
-            live.set_data(*((x + 0.2, result.live["per_class"]) if result.live else ([], [])))
-            title.set_text(
-                f"alpha {result.state['alpha']:g}: worst class {chosen.worst[0]:.2f} (mostly "
-                f"{plain(self.study.class_names[worst])}), average {chosen.average[0]:.2f}; "
-                f"standard {standard.worst[0]:.2f} and {standard.average[0]:.2f}"
-            )
-            moved = move_bars(bars, standard.per_class[0], chosen.per_class[0], worst)
-            edges = below.spines.values()
-            return [*move_plane(result), *moved, *weights, *edges, live, title]
-
-        update(result)
-        return update
-
-    def _draw_plane(self, ax: Axes) -> Update:
-        """Average against worst class: a line a teacher, and the students of this state."""
-        lines = {teacher: ax.plot([], [], **teacher_style(teacher))[0] for teacher in self.teachers}
-        none = {"linestyle": "none"}
-        ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
-        (here,) = ax.plot([], [], "o", **none, **ring)
-        crosses = [ax.plot([], [], color="black", linewidth=1)[0] for _ in range(2)]
-        (cross,) = ax.plot([], [], "X", color=GREY, markersize=8, **none, label="standard student")
-        (star,) = ax.plot([], [], "D", color=PURPLE, markersize=7, **none, label="trained now")
-        averages = [cell.average[0] for cell in self._cells.values()]
+        cells, m = self._cells.values(), len(self.study.class_names)
+        averages = [cell.average[0] for cell in cells]
         averages += [run["average"] for run in self.trained.values()]
+        frontiers = Frontiers(figure.add_axes((0.065, 0.125, 0.34, 0.77)), self.teachers, averages)
+        ax = figure.add_axes((0.475, 0.45, 0.515, 0.38))
+        bars = TwoBars(ax, m, ("standard student, same teacher", "this student"))
+        (live,) = ax.plot([], [], "P", color=PURPLE, markersize=5, label="trained now")
+        legend_above(ax, 3)
+        ax.set(ylabel="accuracy (test)", xticks=[])
+        below = figure.add_axes((0.475, 0.16, 0.515, 0.2))
+        below.bar(range(m), 1, 0.5, color=ORANGE)
+        highest = max(cell.multipliers.max() for cell in cells)
+        below.set(ylabel="multiplier", xlim=ax.get_xlim(), ylim=(0, 1.05 * highest))
+        below.set(xlabel="class, from the most to the least frequent")
+        below.locator_params(axis="y", nbins=3)
+        below.set_xticks(range(m), [plain(name, 11) for name in self.study.class_names], fontsize=8)
+        return frontiers, bars, live, below, figure.suptitle("", fontsize=12)
+
+    def move(self, parts: tuple, result: _Shown) -> list[Artist]:
+        (frontiers, bars, live, below, title), chosen = parts, result.chosen
+        standard = result.standard
+        worst = int(chosen.per_class[0].argmin())
+        for bar, height in zip(below.patches, chosen.multipliers, strict=True):
+            bar.set_height(height)
+        trained = result.live["per_class"] if result.live else []
+        live.set_data(np.arange(len(trained)) + 0.2, trained)
+        title.set_text(
+            f"alpha {result.state['alpha']:g}: worst class {chosen.worst[0]:.2f} (mostly "
+            f"{plain(self.study.class_names[worst])}), average {chosen.average[0]:.2f}; "
+            f"standard {standard.worst[0]:.2f} and {standard.average[0]:.2f}"
+        )
+        moved = bars.move(standard.per_class[0], chosen.per_class[0], worst)
+        moved += [*below.patches, *below.spines.values(), live, title]
+        return [*frontiers.move(result), *moved]
+
+
+class Frontiers:
+    """Average against worst class: a line a teacher, and the students of one state.
+
+    Args:
+        ax: where to draw.
+        teachers: their names.
+        averages: of all students, which the axes have to hold.
+    """
+
+    def __init__(self, ax: Axes, teachers: list[str], averages: list[float]) -> None:
+        self.ax, self.lines, self.markers = ax, {}, {}
+        for teacher in teachers:
+            style = teacher_style(teacher)
+            self.markers[teacher] = style.pop("marker")
+            (self.lines[teacher],) = ax.plot([], [], **style)
+        ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
+        (self.here,) = ax.plot([], [], "o", **ring)
+        (self.errors,) = ax.plot([], [], color="black", linewidth=1)
+        (self.standard,) = ax.plot([], [], "X", color=GREY, markersize=8, label="standard student")
+        (self.live,) = ax.plot([], [], "P", color=PURPLE, markersize=8, label="trained now")
         ax.set(xlim=(min(averages) - 0.01, max(averages) + 0.01))
         ax.set(ylim=(0, 1), yticks=[0, 0.25, 0.5, 0.75, 1])
         ax.set(xlabel="average accuracy (cut axis)", ylabel="worst-class accuracy")
         ax.locator_params(axis="x", nbins=5)
         ax.legend(loc="upper left", ncols=2, fontsize=8.5, frameon=False, columnspacing=1.2)
 
-        def update(result: _Shown) -> list[Artist]:
-            for teacher, points in result.frontiers.items():
-                this = teacher == result.state["teacher"]
-                lines[teacher].set_data(*points.T)
-                lines[teacher].set(linewidth=2.2 if this else 0.9, zorder=2 + this / 2)
-                lines[teacher].set(
-                    marker=teacher_style(teacher)["marker"] if this else "", markersize=4
-                )
-            (x, dx), (y, dy) = result.chosen.average, result.chosen.worst
-            here.set_data([x], [y])
-            crosses[0].set_data([x - dx, x + dx], [y, y])
-            crosses[1].set_data([x, x], [y - dy, y + dy])
-            cross.set_data(result.standard.average[:1], result.standard.worst[:1])
-            live = result.live
-            star.set_data(*(([live["average"]], [live["worst"]]) if live else ([], [])))
-            return [*lines.values(), here, *crosses, cross, star, *ax.spines.values()]
-
-        return update
+    def move(self, result: _Shown) -> list[Artist]:
+        """Show another state: its teacher's line is bold, its students are marked."""
+        for teacher, line in self.lines.items():
+            this = teacher == result.state["teacher"]
+            line.set_data(*result.frontiers[teacher])
+            line.set(linewidth=2.2 if this else 0.9, zorder=2 + this / 2)
+            line.set(marker=self.markers[teacher] if this else "", markersize=4)
+        (x, dx), (y, dy) = result.chosen.average, result.chosen.worst
+        self.here.set_data([x], [y])
+        self.errors.set_data([x - dx, x + dx, np.nan, x, x], [y, y, np.nan, y - dy, y + dy])
+        self.standard.set_data(result.standard.average[:1], result.standard.worst[:1])
+        live = [result.live] if result.live else []
+        self.live.set_data([run["average"] for run in live], [run["worst"] for run in live])
+        return [*self.ax.lines, *self.ax.spines.values()]

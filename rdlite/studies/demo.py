@@ -11,10 +11,8 @@ from matplotlib.axes import Axes
 from rdlite import data, plots
 from rdlite.guards import files
 from rdlite.studies import figures
-from rdlite.studies.comparison import 
-from rdlite.studies.results import where
 from rdlite.studies.grid import Diverged, run_grid
-from rdlite.studies.results import cell_statistics, with_error
+from rdlite.studies.results import cell_statistics, where, with_error
 from rdlite.studies.spec import GridSpec
 
 PAIR = {  # students of the standard teacher; chosen on held-out data, see the README

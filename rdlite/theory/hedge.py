@@ -1,8 +1,4 @@
-"""The exact theory: `Population`, teachers that are wrong, and Hedge with its guarantee, eq. (9).
-
-Everything is a finite sum over the points of a population, see `rdlite.theory.population`; risks in
-nats.
-"""
+"""Hedge against exact best responses, with its guarantee, eq. (9). Risks in nats."""
 
 from __future__ import annotations
 
@@ -12,21 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rdlite import multipliers
 from rdlite.guards import checks
+from rdlite.multipliers import guaranteed_step_size, unchecked_hedge_step, uniform
 from rdlite.objectives import Objective
 from rdlite.theory.population import Population
-from rdlite.theory.teachers import add_noise, bias, temper
-
-__all__ = [
-    "HedgeCurve",
-    "Population",
-    "add_noise",
-    "bias",
-    "hedge_curve",
-    "regret_bound",
-    "temper",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +62,22 @@ def hedge_curve(
     """
     checks.integer("rounds", rounds, low=1)
     checks.instance("population", population, Population)
-    best, _ = population.solve(objective, targets, loss_bound=loss_bound)
     game = population.game(objective, targets, loss_bound=loss_bound)
-    m = len(game.prior)
-    step_size = multipliers.guaranteed_step_size(m, rounds, loss_bound)
-    lagrange, total = multipliers.uniform(m), torch.zeros_like(game.density)
+    best, _ = game.solve()
     optimum = objective.value(population.class_risks(best, targets), game.prior)
-    gap, bound, played, path = [], [], [], []
+    step_size = guaranteed_step_size(len(game.prior), rounds, loss_bound)
+    multipliers, total = uniform(len(game.prior)), torch.zeros_like(best)
+    gap, bound, path = [], [], []
     for k in range(1, rounds + 1):
-        scorer, risks, _ = game.respond(lagrange)
+        scorer, risks, _ = game.respond(multipliers)
         total += scorer
-        average_risks = -(game.points * game.density * torch.log_softmax(total / k, 1)).sum(0)
-        gap.append(objective.value(average_risks, game.prior) - optimum)
-        bound.append(objective.alpha * regret_bound(m, k, loss_bound, step_size))
-        played.append(risks)
-        path.append(lagrange)
-        lagrange = multipliers.hedge_step(lagrange, risks, step_size)
-    return HedgeCurve(
-        population.prior.new_tensor(gap),
-        population.prior.new_tensor(bound),
-        torch.stack(played),
-        torch.stack(path),
-    )
+        average = game.risks(torch.log_softmax(total / k, 1))
+        gap.append(objective.value(average, game.prior) - optimum)
+        bound.append(objective.alpha * regret_bound(len(risks), k, loss_bound, step_size))
+        path.append((risks, multipliers))
+        multipliers = unchecked_hedge_step(multipliers, risks, step_size)
+    columns = (torch.tensor(values, dtype=torch.float64) for values in (gap, bound))
+    return HedgeCurve(*columns, *(torch.stack(rows) for rows in zip(*path, strict=True)))
 
 
 def regret_bound(
@@ -116,7 +95,7 @@ def regret_bound(
     >>> round(regret_bound(10, 60, 2.0), 4) == round(2 * math.sqrt(math.log(10) / 120), 4)
     True
     """
-    best = multipliers.guaranteed_step_size(num_classes, rounds, bound)
+    best = guaranteed_step_size(num_classes, rounds, bound)
     gamma = best if step_size is None else step_size
     checks.number("step_size", gamma, low=0, above=True)
     return math.log(num_classes) / (gamma * rounds) + gamma * bound**2 / 8

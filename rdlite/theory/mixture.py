@@ -48,8 +48,8 @@ class GaussianMixture:
             checks.positive(name, values)
         checks.positive("scale squared", scale.square())
         checks.simplex("prior", prior)
-        object.__setattr__(self, "means", means)
-        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "means", means.clone())
+        object.__setattr__(self, "scale", scale.clone())
         object.__setattr__(self, "prior", prior / prior.sum())
 
     @classmethod
@@ -66,18 +66,12 @@ class GaussianMixture:
         """
         checks.number("imbalance", imbalance, low=1)
         checks.number("scale", scale, low=0, above=True)
-        prior = float64("prior", [imbalance, math.sqrt(imbalance), 1.0])
+        prior = torch.tensor([imbalance, math.sqrt(imbalance), 1.0], dtype=torch.float64)
         means = [[-1.4, 0.0], [1.4, 0.0], [0.0, 1.0]]
         return cls(means, [scale] * 3, prior / prior.sum())
 
     def eta(self, points: Tensor) -> Tensor:
-        """P(Y = y | x) at each point.
-
-        Args:
-            points: (n, 2).
-
-        Returns:
-            (n, m), rows on the simplex.
+        """P(Y = y | x) at each of the points (n, 2): (n, m), rows on the simplex.
 
         Raises:
             ValueError: points of another shape or not finite.

@@ -1,12 +1,14 @@
 """Exact finite populations: eqs (1)-(5), (10) and (11) with no sampling error and no network.
 
 Conventions: n points x_1..x_n with weights q on the simplex, m classes, ``eta`` (n, m) holds
-P(Y=y | x). A scorer is an (n, m) table of logits, one row a point, so every scorer is available
-and the optima are those over *all* scorers. Float64 tensors on the CPU; losses and risks in nats.
+P(Y=y | x), and ``targets`` (n, m) a teacher's p in its place. A scorer is an (n, m) table of
+logits, one row a point, so every scorer is available and the optima are those over *all* scorers.
+Float64 tensors on the CPU; losses and risks in nats.
 
 An exact best response (eq. 5) would need logits of minus infinity where eta is 0. Scorers made here
-therefore keep every loss within ``loss_bound``, B: every probability is at least exp(-B), and what
-is called exact is exact among those scorers. Such scorers are a convex set, so eq. (9) applies.
+therefore keep every loss within ``loss_bound``, B, above log m and at most 300: every probability
+is at least exp(-B), and what is called exact is exact among those scorers. Such scorers are a
+convex set, so eq. (9) applies.
 """
 
 from __future__ import annotations
@@ -21,8 +23,7 @@ from rdlite.guards import checks
 from rdlite.objectives import Objective
 from rdlite.theory.game import Game, bounded
 
-LARGEST_LOSS = 30.0  # nats: a probability of 1e-13, out of reach of anything measured here
-LARGEST_GAP = 1e-8  # nats: `Population.solve` raises if its answer is not proven this close
+BOUND = 30.0  # nats: a probability of 1e-13, out of reach of anything measured here
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +76,8 @@ class Population:
         >>> Population.random(40, 4).eta.shape
         torch.Size([40, 4])
         """
-        checks.integer("n", n, low=1)
-        checks.integer("m", m, low=2)
-        checks.integer("seed", seed, low=0)
+        for name, number, low in (("n", n, 1), ("m", m, 2), ("seed", seed, 0)):
+            checks.integer(name, number, low=low)
         checks.number("imbalance", imbalance, low=1)
         checks.number("sharpness", sharpness, low=0)
         generator = torch.Generator().manual_seed(seed)
@@ -92,15 +92,12 @@ class Population:
         return self.weights @ self.eta
 
     def class_risks(self, scorer: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Risk of each class, eq. (1); with a teacher's ``targets`` p, eq. (4). Exact.
+        """Risk of each class, (m,): eq. (1), and with a teacher's ``targets`` eq. (4). Exact.
 
         Args:
             scorer: (n, m) logits.
-            targets: (n, m), rows on the simplex; eta by default. Risks are divided by *its*
+            targets: (n, m), p, rows on the simplex; eta by default. Risks are divided by *its*
                 marginal, ``pbar_y = E_X[p_y(X)]``.
-
-        Returns:
-            (m,) risks in nats.
 
         Raises:
             ValueError: another shape, logits not finite, targets off the simplex or with a class
@@ -112,24 +109,16 @@ class Population:
         return (self._profile(self._targets(targets)) * self._losses(scorer)).sum(0)
 
     def bayes(
-        self,
-        class_weights: Tensor,
-        targets: Tensor | None = None,
-        *,
-        loss_bound: float = LARGEST_LOSS,
+        self, class_weights: Tensor, targets: Tensor | None = None, *, loss_bound: float = BOUND
     ) -> Tensor:
-        """The scorer of eq. (5): ``softmax_y(f(x))`` proportional to ``c_y eta_y(x)``.
+        """The scorer of eq. (5), in log-probabilities: ``softmax_y(f(x))`` as ``c_y eta_y(x)``.
 
         Of all scorers with losses in [0, B] it minimises ``sum_y pi_y c_y R_y``: probabilities
         that would be below exp(-B) are exp(-B), the others stay in proportion.
 
         Args:
             class_weights: (m,), c, above 0; only ratios matter.
-            targets: (n, m), a teacher's p in the place of eta.
-            loss_bound: B, nats, above log m, at most 300.
-
-        Returns:
-            (n, m) log-probabilities.
+            targets, loss_bound: p in the place of eta, and B.
 
         Raises:
             ValueError: weights not above 0, targets as in `class_risks`, B out of range.
@@ -146,11 +135,7 @@ class Population:
         return bounded(weights / weights.max() * self._targets(targets), floor)[0].log()
 
     def solve(
-        self,
-        objective: Objective,
-        targets: Tensor | None = None,
-        *,
-        loss_bound: float = LARGEST_LOSS,
+        self, objective: Objective, targets: Tensor | None = None, *, loss_bound: float = BOUND
     ) -> tuple[Tensor, Tensor]:
         """The minimiser of eq. (3) over all scorers with losses in [0, B], and its multipliers.
 
@@ -161,8 +146,7 @@ class Population:
 
         Args:
             objective: any `Objective`.
-            targets: (n, m), a teacher's p: eqs (3)-(5) distilled.
-            loss_bound: B, nats, above log m, at most 300.
+            targets, loss_bound: p in the place of eta: eqs (3)-(5) distilled; and B.
 
         Returns:
             scorer (n, m), log-probabilities, and multipliers (m,), above 0 and of sum 1. Classes
@@ -181,22 +165,13 @@ class Population:
         >>> population.class_risks(scorer)
         tensor([0.6931, 0.6931], dtype=torch.float64)
         """
-        game = self.game(objective, targets, loss_bound=loss_bound)
-        lagrange = game.maximise()
-        scorer, risks, _ = game.respond(lagrange)
-        gap = objective.alpha * float(risks.max() - lagrange @ risks)
-        if not gap <= LARGEST_GAP:
-            raise RuntimeError(f"solve stopped {gap:.1e} nats from the optimum: a fault of rdlite")
-        return scorer, lagrange
+        return self.game(objective, targets, loss_bound=loss_bound).solve()
 
     def game(
-        self,
-        objective: Objective,
-        targets: Tensor | None = None,
-        *,
-        loss_bound: float = LARGEST_LOSS,
+        self, objective: Objective, targets: Tensor | None = None, *, loss_bound: float = BOUND
     ) -> Game:
         """The game that `solve` solves, for those who play it; arguments and errors as there."""
+        checks.instance("objective", objective, Objective, "; see rdlite.objectives.ROBUST")
         return Game(self.weights, self._targets(targets), objective, self._floor(loss_bound))
 
     def teacher_gap(self, p: Tensor) -> float:
@@ -266,5 +241,5 @@ class Population:
 
 
 def float64(name: str, values: Tensor) -> Tensor:
-    """A float64 copy on the CPU, without history; ValueError with the name if it is no numbers."""
-    return checks.numbers(name, values).detach().clone()
+    """Float64 on the CPU, without history; ValueError with the name if it is no numbers."""
+    return checks.numbers(name, values).detach()

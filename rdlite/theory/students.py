@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from rdlite.guards import checks
-from rdlite.objectives import SMALLEST_WEIGHT, Objective
+from rdlite.multipliers import unchecked_hedge_step
+from rdlite.objectives import Objective, unchecked_class_weights, unchecked_risk_weights
 
 
 @dataclass(frozen=True, eq=False)
-class Frontier:
-    """What `train_frontier` returns: M networks with one hidden layer, and how they got there.
+class Students:
+    """What `train_students` returns: M networks with one hidden layer, and how they got there.
 
     Attributes:
         alphas: M numbers, the alpha of eq. (3) of each model.
@@ -39,13 +40,7 @@ class Frontier:
     class_weights: Tensor
 
     def logits(self, points: Tensor) -> Tensor:
-        """The scorers at each point.
-
-        Args:
-            points: (n, d).
-
-        Returns:
-            (M, n, m) float32 logits; the prediction is the largest.
+        """The scorers at each of the points (n, d): (M, n, m); the prediction is the largest.
 
         Raises:
             ValueError: points of another shape or not finite.
@@ -54,21 +49,21 @@ class Frontier:
         return _logits(self.parameters, columns).transpose(1, 2)
 
 
-def train_frontier(
+def train_students(
     points: Tensor,
     targets: Tensor,
     heldout_points: Tensor,
     heldout_targets: Tensor,
     alphas: Sequence[float],
     *,
-    anchor: str | Sequence[float] = "standard",
+    anchor: str | Sequence[float] = "balanced",
     hidden: int = 16,
     rounds: int = 30,
     steps_per_round: int = 5,
     step_size: float = 0.5,
     learning_rate: float = 0.05,
     seed: int | Sequence[int] = 0,
-) -> Frontier:
+) -> Students:
     """Train one small network for each alpha, all at once, by eqs (6)-(8).
 
     Every model sees every point in every step (full-batch Adam on the margin loss), so a model
@@ -89,7 +84,7 @@ def train_frontier(
         seed: of the first weights; one number for all models, or M of them.
 
     Returns:
-        `Frontier`, with the last iterate of every model.
+        `Students`, with the last iterate of every model.
 
     Raises:
         ValueError: arguments that do not fit together, a class without mass.
@@ -98,27 +93,21 @@ def train_frontier(
     Example: two points that anyone can tell apart.
 
     >>> points, labels = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.eye(2)
-    >>> frontier = train_frontier(points, labels, points, labels, [0.0, 1.0])
-    >>> frontier.logits(points).argmax(2)
+    >>> students = train_students(points, labels, points, labels, [0.0, 1.0])
+    >>> students.logits(points).argmax(2)
     tensor([[0, 1],
             [0, 1]])
     """
-    for name, value in (
-        ("hidden", hidden),
-        ("rounds", rounds),
-        ("steps_per_round", steps_per_round),
-    ):
-        checks.integer(name, value, low=1)
+    checks.integer("hidden", hidden, low=1)
+    checks.integer("rounds", rounds, low=1)
+    checks.integer("steps_per_round", steps_per_round, low=1)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
     checks.require(
         isinstance(alphas, Sequence) and len(alphas) >= 1,
         f"alphas must have at least one number, in a list, got {alphas!r}",
     )
-    for name, value in (("targets", targets), ("heldout_targets", heldout_targets)):
-        checks.tensor(name, value)
-    objectives = [Objective(alpha, anchor) for alpha in alphas]
-    models, m = len(objectives), targets.shape[-1] if targets.ndim > 1 else 1
+    objectives, models = [Objective(alpha, anchor) for alpha in alphas], len(alphas)
     seeds = list(seed) if isinstance(seed, Sequence) else [seed] * models
     checks.require(
         len(seeds) == models,
@@ -128,7 +117,8 @@ def train_frontier(
         checks.integer("seed", one, low=0)
     columns = _columns("points", points)  # (d, n)
     heldout_columns = _columns("heldout_points", heldout_points, len(columns))
-    targets = _stack("targets", targets, models, len(points), m)  # (M, m, n)
+    targets = _stack("targets", targets, models, len(points))  # (M, m, n)
+    m = targets.shape[1]
     heldout = _stack("heldout_targets", heldout_targets, models, len(heldout_points), m)
 
     prior, heldout_prior = targets.mean(2), heldout.mean(2)  # (M, m), pi or the teachers' marginal
@@ -137,28 +127,28 @@ def train_frontier(
     alpha = torch.tensor(alphas, dtype=torch.float32)[:, None]
     parameters = _first_parameters(seeds, len(columns), hidden, m)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
-    player = torch.full_like(prior, 1 / m)
+    multipliers = torch.full_like(prior, 1 / m)
     shares = -1 / len(points) * targets  # of the loss: times a log-probability each
     scratch = torch.empty(2, models, hidden, len(points))  # arrays of the hidden layer, used again
     history = []
-    for k in range(1, rounds + 1):
-        weights = ((1 - alpha) * anchors + alpha * player) / prior  # eq. (7)
-        weights = (weights / weights.mean(1, keepdim=True)).clamp_min(SMALLEST_WEIGHT)
-        shift = weights.log()[:, :, None]
-        for i in range(1, steps_per_round + 1):  # eq. (8)
+    for k in range(rounds):
+        risk_weights = unchecked_risk_weights(alpha, anchors, multipliers)
+        class_weights = unchecked_class_weights(risk_weights, prior)  # eq. (7)
+        shift = class_weights.log()[:, :, None]
+        for step in range(k * steps_per_round + 1, (k + 1) * steps_per_round + 1):  # eq. (8)
             gradients = _gradients(parameters, columns, shift, shares, scratch)
-            _adam(parameters, gradients, moments, (k - 1) * steps_per_round + i, learning_rate)
-        # eq. (1) or (4)
-        risks = _cross_entropy(_logits(parameters, heldout_columns), heldout) / heldout_prior
+            _adam(parameters, gradients, moments, step, learning_rate)
+        log_probabilities = torch.log_softmax(_logits(parameters, heldout_columns), 1)
+        risks = -(heldout * log_probabilities).mean(2) / heldout_prior  # eq. (1) or (4)
         if not bool(torch.isfinite(risks).all()):
             raise FloatingPointError(
-                f"training diverged: a held-out risk is not finite after round {k}; lower "
+                f"training diverged: a held-out risk is not finite after round {k + 1}; lower "
                 "learning_rate or step_size"
             )
-        history.append((risks, player, weights))
-        player = torch.softmax(player.log() + step_size * risks, 1)  # eq. (6)
+        history.append((risks, multipliers, class_weights))
+        multipliers = unchecked_hedge_step(multipliers, risks, step_size)  # eq. (6)
     rows = [torch.stack(values) for values in zip(*history, strict=True)]
-    return Frontier(tuple(alphas), tuple(parameters), *rows)
+    return Students(tuple(alphas), tuple(parameters), *rows)
 
 
 def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
@@ -190,17 +180,8 @@ def _gradients(
     by_outward = by_logits @ hidden.transpose(1, 2)
     slopes = hidden.square_().neg_().add_(1)  # of tanh
     by_sums = torch.bmm(outward.transpose(1, 2), by_logits, out=scratch[1]).mul_(slopes)
-    return (
-        by_sums @ columns.T,
-        by_sums.sum(2, keepdim=True),
-        by_outward,
-        by_logits.sum(2, keepdim=True),
-    )
-
-
-def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """(M, m): each class's part of the loss, averaged over the points."""
-    return -(targets * torch.log_softmax(logits, 1)).mean(2)
+    by_biases = (by.sum(2, keepdim=True) for by in (by_sums, by_logits))
+    return by_sums @ columns.T, next(by_biases), by_outward, next(by_biases)
 
 
 def _adam(
@@ -218,20 +199,15 @@ def _adam(
         parameter -= learning_rate / (1 - 0.9**t) * mean / scale
 
 
-def _first_parameters(seeds: Sequence[int], d: int, hidden: int, m: int) -> list[Tensor]:
+def _first_parameters(seeds: Sequence[int], d: int, h: int, m: int) -> list[Tensor]:
     """Uniform in +-1/sqrt(fan in), as torch.nn.Linear; stacked, a seed a model."""
-    generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
-    parameters = []
-    for shape, fan_in in (
-        ((hidden, d), d),
-        ((hidden, 1), d),
-        ((m, hidden), hidden),
-        ((m, 1), hidden),
-    ):
-        draws = {seed: torch.rand(shape, generator=g) for seed, g in generators.items()}
-        stacked = torch.stack([draws[seed] for seed in seeds])
-        parameters.append((2 * stacked - 1) / fan_in**0.5)
-    return parameters
+    shapes = ((h, d), d), ((h, 1), d), ((m, h), h), ((m, 1), h)  # and the fan in of each
+
+    def drawn(seed: int) -> list[Tensor]:
+        g = torch.Generator().manual_seed(seed)
+        return [(2 * torch.rand(shape, generator=g) - 1) / fan**0.5 for shape, fan in shapes]
+
+    return [torch.stack(layer) for layer in zip(*map(drawn, seeds), strict=True)]
 
 
 def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
@@ -247,12 +223,10 @@ def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
     return points.float().T.contiguous()
 
 
-def _stack(name: str, targets: Tensor, models: int, n: int, m: int) -> Tensor:
-    """(M, m, n) float32, without a graph, from (n, m) or (M, n, m).
-
-    Every class has mass for every model.
-    """
-    targets = targets.detach()
+def _stack(name: str, targets: Tensor, models: int, n: int, m: int | None = None) -> Tensor:
+    """(M, m, n) float32, without a graph, from (n, m) or (M, n, m); every class has mass."""
+    checks.tensor(name, targets)
+    targets, m = targets.detach(), m or (1, *targets.shape)[-1]
     checks.require(
         tuple(targets.shape) in ((n, m), (models, n, m)),
         f"{name} must have shape ({n}, {m}) or ({models}, {n}, {m}), got {tuple(targets.shape)}",

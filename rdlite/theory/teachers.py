@@ -41,7 +41,7 @@ def distort(p: Tensor, prior: Tensor, kind: str, strength: float, seed: int = 0)
     if kind == "temperature":
         return temper(p, math.exp(strength))
     if kind == "rare":
-        weights = torch.ones_like(prior)
+        weights = torch.ones(len(prior), dtype=torch.float64)
         weights[prior.argmin()] = math.exp(strength)
         return bias(p, weights)
     return add_noise(p, strength if kind == "noise" else 0.0, seed)

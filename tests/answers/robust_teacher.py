@@ -3,19 +3,16 @@
 import torch
 
 
-def right_2_1(alpha, a, lam, prior):
-    c = ((1 - alpha) * a + alpha * lam) / prior
-    return len(c) * c / c.sum()
+def right_2_1(alpha, a, multipliers, prior):
+    return mean_1(((1 - alpha) * a + alpha * multipliers) / prior)
 
 
-def right_2_2(lam, risks, gamma):
-    gains = lam * torch.exp(gamma * (risks - risks.max()))
-    return gains / gains.sum()
+def right_2_2(multipliers, risks, gamma):
+    return sum_1(multipliers * torch.exp(gamma * (risks - risks.max())))
 
 
-def naive(lam, risks, gamma):
-    raised = lam * torch.exp(gamma * risks)
-    return raised / raised.sum()
+def naive(multipliers, risks, gamma):
+    return sum_1(multipliers * torch.exp(gamma * risks))
 
 
 def right_2_3(prior, size):
@@ -26,26 +23,41 @@ def mean_1(c):
     return c / c.mean()
 
 
+def sum_1(c):
+    return c / c.sum()
+
+
 WRONG = {
     "2.1": [
-        lambda alpha, a, lam, prior: ((1 - alpha) * a + alpha * lam) / prior,  # not rescaled
-        lambda alpha, a, lam, prior: mean_1((1 - alpha) * a + alpha * lam),  # prior forgotten
-        lambda alpha, a, lam, prior: mean_1((alpha * a + (1 - alpha) * lam) / prior),  # swapped
-        lambda alpha, a, lam, prior: mean_1((1 - alpha) * a + alpha * lam / prior),  # precedence
-        lambda alpha, a, lam, prior: right_2_1(alpha, a, lam, prior) / len(a),  # sum 1
-        lambda alpha, a, lam, prior: mean_1(1 / prior),
-        lambda alpha, a, lam, prior: mean_1(((1 - alpha) * a + alpha * lam) * prior),
-        lambda alpha, a, lam, prior: right_2_1(alpha, a, lam, prior).log(),
+        # not rescaled
+        lambda alpha, a, multipliers, prior: ((1 - alpha) * a + alpha * multipliers) / prior,
+        # prior forgotten
+        lambda alpha, a, multipliers, prior: mean_1((1 - alpha) * a + alpha * multipliers),
+        # swapped
+        lambda alpha, a, multipliers, prior: right_2_1(1 - alpha, a, multipliers, prior),
+        # precedence
+        lambda alpha, a, multipliers, prior: mean_1((1 - alpha) * a + alpha * multipliers / prior),
+        # sum 1
+        lambda alpha, a, multipliers, prior: right_2_1(alpha, a, multipliers, prior) / len(a),
+        lambda alpha, a, multipliers, prior: mean_1(1 / prior),
+        lambda alpha, a, multipliers, prior: right_2_1(alpha, a, multipliers, 1 / prior),
+        lambda alpha, a, multipliers, prior: right_2_1(alpha, a, multipliers, prior).log(),
     ],
     "2.2": [
         naive,  # overflows
-        lambda lam, risks, gamma: lam * torch.exp(gamma * (risks - risks.max())),  # sum is not 1
-        lambda lam, risks, gamma: torch.softmax(gamma * risks, 0),  # forgets the past
-        lambda lam, risks, gamma: right_2_2(lam, -risks, gamma),  # helps the best class
-        lambda lam, risks, gamma: right_2_2(lam, risks, 1.0),  # step size forgotten
-        lambda lam, risks, gamma: torch.softmax(lam + gamma * risks, 0),  # no logarithm
-        lambda lam, risks, gamma: naive(lam, risks.clamp(max=100), gamma),  # hides the difference
-        lambda lam, risks, gamma: (lam + gamma * risks) / (lam + gamma * risks).sum(),
+        # sum is not 1
+        lambda multipliers, risks, gamma: multipliers * torch.exp(gamma * (risks - risks.max())),
+        # forgets the past
+        lambda multipliers, risks, gamma: torch.softmax(gamma * risks, 0),
+        # helps the best class
+        lambda multipliers, risks, gamma: right_2_2(multipliers, -risks, gamma),
+        # step size forgotten
+        lambda multipliers, risks, gamma: right_2_2(multipliers, risks, 1.0),
+        # no logarithm
+        lambda multipliers, risks, gamma: torch.softmax(multipliers + gamma * risks, 0),
+        # hides the difference
+        lambda multipliers, risks, gamma: naive(multipliers, risks.clamp(max=100), gamma),
+        lambda multipliers, risks, gamma: sum_1(multipliers + gamma * risks),
     ],
     "2.3": [
         lambda prior, size: 1 - (1 - prior) ** size,  # present

@@ -17,7 +17,7 @@ from torch import nn
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import Objective, class_risks, margin_loss
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import train_frontier
+from rdlite.theory.students import train_students
 
 ALPHAS = [k / 10 for k in range(11)] * 3
 SEEDS = [seed for seed in range(3) for _ in range(11)]
@@ -33,15 +33,15 @@ def plane(points: int) -> tuple[torch.Tensor, ...]:
 
 def together(study: tuple[torch.Tensor, ...], rounds: int = 30) -> torch.Tensor:
     """Logits (33, n, m) at the training points."""
-    frontier = train_frontier(*study, ALPHAS, anchor="standard", seed=SEEDS, rounds=rounds)
-    return frontier.logits(study[0])
+    students = train_students(*study, ALPHAS, anchor="standard", seed=SEEDS, rounds=rounds)
+    return students.logits(study[0])
 
 
 def one_by_one(study: tuple[torch.Tensor, ...], rounds: int = 30) -> torch.Tensor:
     """As `together`."""
     how = {"anchor": "standard", "rounds": rounds}
     students = [
-        train_frontier(*study, [alpha], seed=seed, **how)
+        train_students(*study, [alpha], seed=seed, **how)
         for alpha, seed in zip(ALPHAS, SEEDS, strict=True)
     ]
     return torch.cat([student.logits(study[0]) for student in students])
@@ -54,15 +54,16 @@ def plain_loop(study: tuple[torch.Tensor, ...], rounds: int = 30) -> torch.Tenso
     for alpha in ALPHAS:
         net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 3))
         optimiser = torch.optim.Adam(net.parameters(), 0.05)
-        player, objective = uniform(3), Objective(alpha, "standard")
+        multipliers, objective = uniform(3), Objective(alpha, "standard")
         for _ in range(rounds):
-            weights = objective.class_weights(player, targets.mean(0)).float()
+            weights = objective.class_weights(multipliers, targets.mean(0)).float()
             for _ in range(5):
                 loss = margin_loss(net(points), targets, weights)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-            player = hedge_step(player, class_risks(net(heldout).detach(), heldout_targets), 0.5)
+            risks = class_risks(net(heldout).detach(), heldout_targets)
+            multipliers = hedge_step(multipliers, risks, 0.5)
         logits.append(net(points).detach())
     return torch.stack(logits)
 

@@ -10,7 +10,7 @@ import torch
 from rdlite.multipliers import hedge_step
 from rdlite.objectives import Objective, class_risks, margin_loss
 from rdlite.theory.mixture import GaussianMixture
-from rdlite.theory.students import train_frontier
+from rdlite.theory.students import train_students
 
 ALPHAS = (0.0, 0.3, 1.0)
 SHORT = {"rounds": 6, "steps_per_round": 3}
@@ -24,11 +24,11 @@ def drawn(imbalance=20.0, n=120, seed=0):
     return points, mixture.eta(points), heldout, mixture.eta(heldout)
 
 
-def accuracies(mixture, frontier):
+def accuracies(mixture, students):
     """(M, m) true accuracies, on a grid."""
     grid, population = mixture.on_grid(40)
     within = population.weights[:, None] * population.eta / population.prior
-    logits = frontier.logits(grid)
+    logits = students.logits(grid)
     return torch.stack(
         [(within * (row.argmax(1)[:, None] == torch.arange(3))).sum(0) for row in logits]
     )
@@ -44,42 +44,44 @@ def reference_training(points, targets, heldout, heldout_targets, alpha, anchor,
         return torch.tanh(x @ inward.T + inward_bias[:, 0]) @ outward.T + outward_bias[:, 0]
 
     optimiser = torch.optim.Adam([inward, inward_bias, outward, outward_bias], 0.05)
-    player = torch.full((targets.shape[1],), 1 / targets.shape[1])
+    multipliers = torch.full((targets.shape[1],), 1 / targets.shape[1])
     for _ in range(SHORT["rounds"]):
-        weights = Objective(alpha, anchor).class_weights(player, targets.mean(0))
+        weights = Objective(alpha, anchor).class_weights(multipliers, targets.mean(0))
         for _ in range(SHORT["steps_per_round"]):
             loss = margin_loss(scorer(points), targets, weights)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        player = hedge_step(player, class_risks(scorer(heldout).detach(), heldout_targets), 0.5)
+        multipliers = hedge_step(
+            multipliers, class_risks(scorer(heldout).detach(), heldout_targets), 0.5
+        )
     return scorer(heldout).detach()
 
 
 def first_parameters(seed=0, alphas=(0.0,)):
     """The parameters before training: a learning rate too small to move them."""
-    frontier = train_frontier(
+    students = train_students(
         *drawn(), alphas, rounds=1, steps_per_round=1, learning_rate=1e-30, seed=seed
     )
-    return [p[0] for p in frontier.parameters]
+    return [p[0] for p in students.parameters]
 
 
 @pytest.mark.parametrize("anchor", ["standard", "balanced", (0.2, 0.3, 0.5)])
 def test_every_model_of_the_stack_equals_a_plain_loop_over_that_model(anchor):
     data = drawn()
-    frontier = train_frontier(*data, ALPHAS, anchor=anchor, **SHORT)
+    students = train_students(*data, ALPHAS, anchor=anchor, **SHORT)
     start = first_parameters()
-    for alpha, logits in zip(ALPHAS, frontier.logits(data[2]), strict=True):
+    for alpha, logits in zip(ALPHAS, students.logits(data[2]), strict=True):
         alone = reference_training(*data, alpha, anchor, start)
         assert float((logits - alone).abs().max()) < 1e-3
-        assert float((start[0] - frontier.parameters[0][0]).abs().max()) > 0.05  # it did train
+        assert float((start[0] - students.parameters[0][0]).abs().max()) > 0.05  # it did train
 
 
 def test_a_model_trained_alone_is_the_one_trained_in_the_stack():
     data = drawn()
-    stack = train_frontier(*data, ALPHAS)
+    stack = train_students(*data, ALPHAS)
     for k, alpha in enumerate(ALPHAS):
-        alone = train_frontier(*data, [alpha])
+        alone = train_students(*data, [alpha])
         assert torch.allclose(alone.logits(data[0])[0], stack.logits(data[0])[k], atol=2e-2)
         assert torch.allclose(alone.multipliers[:, 0], stack.multipliers[:, k], atol=2e-3)
     assert float((stack.logits(data[0])[0] - stack.logits(data[0])[2]).abs().max()) > 0.5
@@ -87,9 +89,9 @@ def test_a_model_trained_alone_is_the_one_trained_in_the_stack():
 
 def test_each_model_can_have_its_own_seed():
     data = drawn()
-    stack = train_frontier(*data, [1.0, 1.0, 0.3], seed=[3, 4, 3], **SHORT)
+    stack = train_students(*data, [1.0, 1.0, 0.3], seed=[3, 4, 3], **SHORT)
     for k, (alpha, seed) in enumerate([(1.0, 3), (1.0, 4), (0.3, 3)]):
-        alone = train_frontier(*data, [alpha], seed=seed, **SHORT)
+        alone = train_students(*data, [alpha], seed=seed, **SHORT)
         assert torch.allclose(alone.logits(data[0])[0], stack.logits(data[0])[k], atol=1e-3)
     assert float((stack.logits(data[0])[0] - stack.logits(data[0])[1]).abs().max()) > 0.1
 
@@ -97,7 +99,7 @@ def test_each_model_can_have_its_own_seed():
 def test_each_model_can_have_its_own_teacher():
     points, p, heldout, heldout_p = drawn()
     flat, heldout_flat = (0.5 * rows + 0.5 / 3 for rows in (p, heldout_p))
-    both = train_frontier(
+    both = train_students(
         points,
         torch.stack([p, flat]),
         heldout,
@@ -105,8 +107,8 @@ def test_each_model_can_have_its_own_teacher():
         [1.0, 1.0],
         **SHORT,
     )
-    first = train_frontier(points, p, heldout, heldout_p, [1.0], **SHORT)
-    second = train_frontier(points, flat, heldout, heldout_flat, [1.0], **SHORT)
+    first = train_students(points, p, heldout, heldout_p, [1.0], **SHORT)
+    second = train_students(points, flat, heldout, heldout_flat, [1.0], **SHORT)
     alone = torch.cat([first.logits(points), second.logits(points)])
     assert torch.allclose(both.logits(points), alone, atol=1e-3)
     assert float((alone[0] - alone[1]).abs().max()) > 0.1
@@ -115,24 +117,40 @@ def test_each_model_can_have_its_own_teacher():
 @pytest.mark.parametrize("anchor", ["standard", "balanced"])
 def test_the_history_obeys_equations_6_and_7(anchor):
     data = drawn()
-    frontier = train_frontier(*data, ALPHAS, anchor=anchor, step_size=0.7, **SHORT)
+    students = train_students(*data, ALPHAS, anchor=anchor, step_size=0.7, **SHORT)
     prior = data[1].mean(0).float()
-    assert frontier.risks.shape == frontier.multipliers.shape == (6, 3, 3)
-    assert torch.allclose(frontier.multipliers[0], torch.tensor(1 / 3))
+    assert students.risks.shape == students.multipliers.shape == (6, 3, 3)
+    assert torch.allclose(students.multipliers[0], torch.tensor(1 / 3))
     for k in range(6):
         for row, alpha in enumerate(ALPHAS):
-            player = frontier.multipliers[k, row]
-            weights = Objective(alpha, anchor).class_weights(player, prior)
-            assert torch.allclose(frontier.class_weights[k, row], weights, rtol=1e-4)
+            multipliers = students.multipliers[k, row]
+            weights = Objective(alpha, anchor).class_weights(multipliers, prior)
+            assert torch.allclose(students.class_weights[k, row], weights, rtol=1e-4)
             if k < 5:
-                following = hedge_step(player, frontier.risks[k, row], 0.7)
-                assert torch.allclose(frontier.multipliers[k + 1, row], following, atol=1e-6)
+                following = hedge_step(multipliers, students.risks[k, row], 0.7)
+                assert torch.allclose(students.multipliers[k + 1, row], following, atol=1e-6)
+
+
+def test_the_anchor_is_balanced_as_that_of_an_objective():
+    data, default = drawn(), Objective().anchor
+    students, named = (
+        train_students(*data, [0.0], **SHORT, **how) for how in ({}, {"anchor": default})
+    )
+    assert default == "balanced" and torch.equal(students.class_weights, named.class_weights)
+
+
+def test_no_step_size_overflows():
+    """The multipliers go to the worst class at once, as `hedge_step`'s do."""
+    students = train_students(*drawn(), [1.0], step_size=3e38, **SHORT)
+    worst = students.risks[0, 0].argmax()
+    assert students.multipliers[1, 0].tolist() == torch.eye(3)[worst].tolist()
+    assert bool(torch.isfinite(students.class_weights).all())
 
 
 def test_the_last_risks_are_those_of_the_scorers_returned():
     data = drawn()
-    frontier = train_frontier(*data, ALPHAS, **SHORT)
-    for logits, risks in zip(frontier.logits(data[2]), frontier.risks[-1], strict=True):
+    students = train_students(*data, ALPHAS, **SHORT)
+    for logits, risks in zip(students.logits(data[2]), students.risks[-1], strict=True):
         assert torch.allclose(class_risks(logits, data[3].float()), risks, rtol=1e-4)
 
 
@@ -141,8 +159,8 @@ def test_alpha_1_lifts_the_worst_class_over_alpha_0():
     mixture = GaussianMixture.three_classes(20)
     worst, average = [], []
     for seed in range(3):
-        frontier = train_frontier(*drawn(20, 600, seed), (0.0, 1.0), seed=seed)
-        accuracy = accuracies(mixture, frontier)
+        students = train_students(*drawn(20, 600, seed), (0.0, 1.0), anchor="standard", seed=seed)
+        accuracy = accuracies(mixture, students)
         worst.append(accuracy.min(1).values)
         average.append(accuracy.mean(1))
     standard, robust = torch.stack(worst).mean(0).tolist()
@@ -155,10 +173,10 @@ def test_a_teacher_whose_graph_is_kept_changes_nothing_and_is_not_kept():
     """Probabilities that are not detached: no graph grows over the rounds."""
     data = drawn()
     kept = [part.clone().requires_grad_() for part in data]
-    frontier = train_frontier(*kept, ALPHAS, **SHORT)
-    parts = [*frontier.parameters, frontier.risks, frontier.multipliers, frontier.logits(kept[0])]
+    students = train_students(*kept, ALPHAS, **SHORT)
+    parts = [*students.parameters, students.risks, students.multipliers, students.logits(kept[0])]
     assert not any(part.requires_grad for part in parts)
-    assert torch.equal(parts[-1], train_frontier(*data, ALPHAS, **SHORT).logits(data[0]))
+    assert torch.equal(parts[-1], train_students(*data, ALPHAS, **SHORT).logits(data[0]))
 
 
 def test_the_seed_fixes_everything_and_nothing_else_is_touched():
@@ -167,11 +185,11 @@ def test_the_seed_fixes_everything_and_nothing_else_is_touched():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = train_frontier(*data, ALPHAS, seed=3, **SHORT).logits(data[0])
+    first = train_students(*data, ALPHAS, seed=3, **SHORT).logits(data[0])
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(a, b) for a, b in zip(before, data, strict=True))
-    assert torch.equal(first, train_frontier(*data, ALPHAS, seed=3, **SHORT).logits(data[0]))
-    assert not torch.equal(first, train_frontier(*data, ALPHAS, seed=4, **SHORT).logits(data[0]))
+    assert torch.equal(first, train_students(*data, ALPHAS, seed=3, **SHORT).logits(data[0]))
+    assert not torch.equal(first, train_students(*data, ALPHAS, seed=4, **SHORT).logits(data[0]))
 
 
 @pytest.mark.parametrize(
@@ -202,15 +220,15 @@ def test_a_bad_argument_is_named(changes, message):
     names = ("points", "targets", "heldout_points", "heldout_targets")
     arguments = dict(zip(names, drawn(), strict=True)) | {"alphas": [0.5]} | SHORT | changes
     with pytest.raises(ValueError, match=message):
-        train_frontier(**arguments)
+        train_students(**arguments)
 
 
 def test_divergence_is_reported_with_its_round():
     with pytest.raises(FloatingPointError, match="after round 1; lower learning_rate"):
-        train_frontier(*drawn(), [0.0], learning_rate=3e37, **SHORT)
+        train_students(*drawn(), [0.0], learning_rate=3e37, **SHORT)
 
 
 def test_logits_checks_its_points():
-    frontier = train_frontier(*drawn(), [0.0], **SHORT)
+    students = train_students(*drawn(), [0.0], **SHORT)
     with pytest.raises(ValueError, match=r"points must have shape \(n, 2\)"):
-        frontier.logits(torch.zeros(4, 3))
+        students.logits(torch.zeros(4, 3))
