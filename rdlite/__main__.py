@@ -23,8 +23,6 @@ app = typer.Typer(
     add_completion=False,
 )
 TOML = "a TOML file, or a name in rdlite/recipes"
-TABLE = "folder of a study's table, or a name in data/results"
-DASK = "scheduler of a Dask cluster to train on"
 DEVICE = Option("auto", help="cpu, cuda; auto: a GPU if there is one")
 DRY_RUN = Option(False, "--dry-run", help="only print the runs and the time")
 
@@ -108,7 +106,7 @@ def study(
     spec: str = Argument(metavar="SPEC", help=TOML),
     store: Path = Option(help="folder that keeps finished runs"),
     out: Path | None = Option(None, help="folder for the table; by default the store"),
-    dask: str | None = Option(None, metavar="ADDRESS", help=DASK),
+    dask: str | None = Option(None, metavar="ADDRESS", help="scheduler of a Dask cluster"),
     device: str = DEVICE,
     dry_run: bool = DRY_RUN,
 ) -> int:
@@ -140,7 +138,7 @@ def study(
 
 @command
 def report(
-    results: str = Argument(metavar="RESULTS", help=TABLE),
+    results: str = Argument(metavar="RESULTS", help="a study's folder, or a name in data/results"),
     out: Path = Option("out/report", help="folder for the page"),
 ) -> int:
     """Show a study's tables as a page. Methods, frontiers, and which claims hold."""
