@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint unit nbval coverage mutate test-lowest notebooks lab bench audit clean help
+.PHONY: demo test lint unit nbval coverage mutate test-lowest notebooks lab bench advisories clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
@@ -53,9 +53,9 @@ notebooks: $(READY)  ## make the student and solution copies from notebooks/sour
 lab: $(READY)  ## open JupyterLab on the notebooks; it listens on this machine alone, with a token
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 $(ARGS) notebooks
 
-audit: $(READY)  ## ask for known weaknesses of the installed packages (needs the network)
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[audit]'
-	$(BIN)/python tests/audit.py
+advisories: $(READY)  ## ask for known weaknesses of the installed packages (needs the network)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[advisories]'
+	$(BIN)/python tests/advisories.py
 
 bench: $(READY)  ## speed, side by side with other ways (ARGS="--only KEY", --strict, --quick)
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)

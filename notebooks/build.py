@@ -2,19 +2,16 @@
 
     .venv/bin/python notebooks/build.py [NAMES] [--check] [--public-url URL]
 
-Source: ``source/NN_name.md``. Text is Markdown; a line ``+++`` starts a new text cell. A fence
-``python`` is a code cell, and the words after it are its tags:
+Source: ``source/NN_name.md``, MyST Markdown, which jupytext opens as a notebook. ``+++`` starts a
+new text cell, a fence ``{code-cell} ipython3`` a code cell; ``:tags: [live]`` below it is its tags:
 
     live        sampled or trained: run by nbval, but its output is not compared
     exercise    the student's stub; the instructor's copy has the next solution in its place
     solution    folded, in the student's copy; the text around it stays in one cell
 
-Code that is only shown goes in a fence of another name, such as ``py``. Copies are executed with
-one thread and hold no widget state, timings or versions. A cell's id is a hash of its text, so
-that a rebuild changes only what changed.
+Copies are executed with one thread and hold no widget state, timings or versions. A cell's id is a
+hash of its text, so that a rebuild changes only what changed.
 """
-
-from __future__ import annotations
 
 import argparse
 import base64
@@ -23,22 +20,26 @@ import io
 import os
 import re
 import sys
+from itertools import product, zip_longest
 from pathlib import Path
 
+import jupytext
 import nbclient
 import nbformat
 from nbformat import NotebookNode, v4
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
-TAGS = {"live", "exercise", "solution"}
-FENCE = re.compile(r"^```python\b([^\n]*)\n(.*?)^```$\n?", re.DOTALL | re.MULTILINE)
-URL = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+FENCE = "```{code-cell} ipython3"
+TAGS = {"live": "nbval-ignore-output", "exercise": "exercise", "solution": "solution"}
+URL = re.compile(r"(https://github\.com/[\w.-]+/[\w.-]+)?")
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"  # its random id points at nothing once saved
 FOLDED = "<details><summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
 BADGES = """\
 [![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{0}/HEAD?labpath={1})
 [![Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{0}/blob/main/{1})
+
 """
 COLAB = """\
 import pathlib, sys  # in Colab this cell installs rdlite; elsewhere it does nothing
@@ -48,114 +49,90 @@ if "google.colab" in sys.modules and not pathlib.Path("{1}").exists():
     sys.path.insert(0, "{1}")"""
 
 
-def split(text: str) -> list[tuple[set[str], str]]:
-    """Source text -> (tags, content) in order; Markdown has the tag ``markdown``.
+def read(text: str) -> list[NotebookNode]:
+    """The cells of a source, each with a list ``metadata.tags``.
 
     Raises:
-        ValueError: an unknown tag, a fence left open, an exercise without a solution after it.
+        ValueError: a fence left open, an unknown tag, an exercise without a solution after it.
     """
-    parts, end = [], 0
-    for fence in [*FENCE.finditer(text), None]:
-        for words in re.split(r"^\+\+\+$", text[end : fence and fence.start()], flags=re.MULTILINE):
-            if "```python" in words:
-                raise ValueError(f"a python fence is left open after {words.strip()[:60]!r}")
-            if words.strip():
-                parts.append(({"markdown"}, words.strip()))
-        if fence:
-            tags, end = set(fence[1].split()), fence.end()
-            if tags - TAGS:
-                raise ValueError(f"unknown tags {sorted(tags - TAGS)}, use {sorted(TAGS)}")
-            parts.append((tags, fence[2].rstrip()))
-    pairs = [tag for tags, _ in parts for tag in ("exercise", "solution") if tag in tags]
+    fences = [*re.finditer("^```.*", text, re.MULTILINE)]
+    for start, end in zip_longest(fences[::2], fences[1::2]):
+        line = text.count("\n", 0, start.start()) + 1
+        if end is None or end[0] != "```":
+            raise ValueError(f"line {line}: the fence {start[0]!r} is left open")
+        if "{" in start[0] and start[0] != FENCE:
+            raise ValueError(f"line {line}: code cells start with {FENCE!r}, got {start[0]!r}")
+    found = jupytext.reads(text, "md:myst").cells
+    for cell in found:
+        tags = cell.metadata.setdefault("tags", [])
+        if set(cell.metadata) != {"tags"} or set(tags) - set(TAGS):
+            raise ValueError(f"unknown tags {dict(cell.metadata)}, use a list of {[*TAGS]}")
+    pairs = [tag for cell in found for tag in cell.metadata.tags if tag != "live"]
     if pairs != ["exercise", "solution"] * (len(pairs) // 2):
         raise ValueError(f"every exercise needs one solution after it, got {pairs}")
-    return parts
+    return found
 
 
 def cells(text: str, copy: str, *, solved: bool, public: str = "") -> list[NotebookNode]:
-    """The cells of one copy, not executed.
+    """The cells of a source's copy for students, or of the one with solutions, not executed.
 
-    Args:
-        text: the source.
-        copy: the copy's path from the project's root, for the badges.
-        solved: the instructor's copy.
-        public: OWNER/REPO for badges and the Colab cell, or nothing.
+    With ``public``, an OWNER/REPO, it has badges that open the path ``copy``, and a cell for Colab.
     """
-    parts = split(text)
-    solutions = iter([(tags, code) for tags, code in parts if "solution" in tags])
-    made: list[tuple[set[str], str]] = []
-    goes_on = False  # text around a solution stays in one cell
-    for tags, content in parts:
-        is_solution = "solution" in tags
-        if is_solution and not solved:
-            tags, content, goes_on = {"markdown"}, FOLDED.format(content), True
-        if "exercise" in tags and solved:
-            tags, content = next(solutions)
-        if goes_on and tags == {"markdown"} == made[-1][0]:
-            made[-1] = (tags, f"{made[-1][1]}\n\n{content}")
-        elif not (is_solution and solved):
-            made.append((tags, content))
-        goes_on = is_solution
+    found, made, after = read(text), [], False
+    solutions = iter([cell for cell in found if "solution" in cell.metadata.tags])
+    for cell in found:
+        solution = "solution" in cell.metadata.tags
+        if solution:
+            cell = v4.new_markdown_cell("" if solved else FOLDED.format(cell.source))
+        elif solved and "exercise" in cell.metadata.tags:
+            cell = next(solutions)
+        if (solution or after) and made[-1].cell_type == cell.cell_type == "markdown":
+            made[-1].source = f"{made[-1].source}\n\n{cell.source}".strip()
+        else:
+            made.append(cell)
+        after = solution
     if public:
-        made[0] = (made[0][0], BADGES.format(public, copy) + "\n" + made[0][1])
-        made.insert(1, (set(), COLAB.format(public, public.split("/")[1])))
-    return [_cell(i, tags, content, made) for i, (tags, content) in enumerate(made)]
-
-
-def _cell(i: int, tags: set[str], content: str, made: list) -> NotebookNode:
-    repeats = sum(content == other for _, other in made[:i])
-    name = hashlib.sha256(f"{content}{repeats or ''}".encode()).hexdigest()[:12]
-    if "markdown" in tags:
-        return v4.new_markdown_cell(content, id=name)
-    names = sorted("nbval-ignore-output" if tag == "live" else tag for tag in tags)
-    return v4.new_code_cell(content, id=name, metadata={"tags": names} if names else {})
+        made[0].source = BADGES.format(public, copy) + made[0].source
+        made.insert(1, v4.new_code_cell(COLAB.format(public, public.split("/")[1])))
+    made = [cell for cell in made if cell.source]
+    for i, cell in enumerate(made):
+        repeats = sum(cell.source == other.source for other in made[:i])
+        cell.id = hashlib.sha256(f"{cell.source}{repeats or ''}".encode()).hexdigest()[:12]
+        tags = sorted(TAGS[tag] for tag in cell.metadata.get("tags", []))
+        cell.metadata = {"tags": tags} if tags else {}
+    return made
 
 
 def execute(made: list[NotebookNode], folder: Path) -> NotebookNode:
-    """Run the cells in ``folder`` and clean what a rebuild would change for no reason.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: a cell raised.
-    """
-    notebook = v4.new_notebook(cells=made)
+    """Run the cells in ``folder`` and drop what a rebuild would change for no reason."""
+    notebook = v4.new_notebook(cells=made, metadata={"kernelspec": KERNEL})
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     folder.mkdir(exist_ok=True)
-    nbclient.NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=1800,
-        record_timing=False,
-        coalesce_streams=True,
-        store_widget_state=False,
-        resources={"metadata": {"path": str(folder)}},
-    ).execute()
+    place = {"metadata": {"path": str(folder)}}
+    clean = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}
+    nbclient.NotebookClient(notebook, timeout=1800, resources=place, **clean).execute()
     for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
         data = output.get("data", {})
         data.pop(WIDGET, None)  # the plain text stays, and is shown
         if "image/png" in data:
             data["image/png"] = smaller(data["image/png"])
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    notebook.metadata.language_info = {"name": "python"}
     return nbformat.from_dict(notebook)
 
 
 def smaller(png: str) -> str:
     """The same picture in at most 256 colours, a third of the size; base64 in and out."""
-    picture = Image.open(io.BytesIO(base64.b64decode(png)))
-    file = io.BytesIO()
-    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    picture, file = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def up_to_date(copy: Path, made: list[NotebookNode]) -> bool:
     """Whether ``copy`` is executed and has these cells; outputs are nbval's business."""
-    if not copy.exists():
-        return False
-    stored = nbformat.read(copy, 4).cells
+    stored = nbformat.read(copy, 4).cells if copy.exists() else []
     run = all(cell.execution_count for cell in stored if cell.cell_type == "code")
     parts = ("id", "cell_type", "source", "metadata")
-    same = [[c[k] for k in parts] for c in stored] == [[c[k] for k in parts] for c in made]
-    return run and same
+    return run and [[c[k] for k in parts] for c in stored] == [[c[k] for k in parts] for c in made]
 
 
 def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:
@@ -165,34 +142,33 @@ def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:
     parser.add_argument("--check", action="store_true", help="only say which copies are stale")
     parser.add_argument("--public-url", help="https://github.com/OWNER/REPO, or '' for none; kept")
     options = parser.parse_args(arguments)
-    sources = sorted((folder / "source").glob("[0-9]*.md"))
     remembered = folder / "source" / "public-url.txt"
     if options.public_url is not None:
         if options.names or options.check:
             parser.error("--public-url changes every notebook: give no NAMES and no --check")
-        if options.public_url and not URL.fullmatch(options.public_url):
+        if not URL.fullmatch(options.public_url):
             parser.error("--public-url must be https://github.com/OWNER/REPO")
         remembered.write_text(options.public_url + "\n")
     public = remembered.read_text().strip() if remembered.exists() else ""
     public = public.removeprefix("https://github.com/")
-    chosen = [s for s in sources if any(s.stem.startswith(n) for n in options.names or [""])]
-    if not chosen or not all(any(s.stem.startswith(n) for s in sources) for n in options.names):
-        parser.error(f"no such notebook; there are {', '.join(s.stem for s in sources) or 'none'}")
-    expected = {f"{s.stem}.ipynb" for s in sources}
-    found = [*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")]
-    stale = [copy for copy in found if copy.name not in expected and not options.names]
-    for source, inside in ((s, inside) for s in chosen for inside in ("", "solutions")):
-        copy = folder / inside / f"{source.stem}.ipynb"
-        path = copy.relative_to(folder).as_posix()
-        text = source.read_text(encoding="utf-8")
-        made = cells(text, f"notebooks/{path}", solved=bool(inside), public=public)
-        if options.check:
-            stale += [] if up_to_date(copy, made) else [copy]
-            continue
-        nbformat.write(execute(made, copy.parent), copy)
-        print(f"built {path}")
+    stems = sorted(source.stem for source in (folder / "source").glob("[0-9]*.md"))
+    for name in options.names or [""]:
+        if not any(stem.startswith(name) for stem in stems):
+            parser.error(f"no notebook {name!r}; there are {', '.join(stems) or 'none'}")
+    copies = [*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")]
+    stale = [copy.relative_to(folder) for copy in copies if copy.stem not in stems]
+    chosen = [stem for stem in stems if stem.startswith(tuple(options.names or [""]))]
+    for stem, inside in product(chosen, ("", "solutions")):
+        copy = Path(inside, f"{stem}.ipynb")
+        text = (folder / "source" / f"{stem}.md").read_text(encoding="utf-8")
+        made = cells(text, f"notebooks/{copy.as_posix()}", solved=bool(inside), public=public)
+        if not options.check:
+            nbformat.write(execute(made, folder / inside), folder / copy)
+            print(f"built {copy}")
+        elif not up_to_date(folder / copy, made):
+            stale.append(copy)
     for copy in stale:
-        print(f"{copy.relative_to(folder)} is not what its source makes: run notebooks/build.py")
+        print(f"{copy} is not what its source makes: run notebooks/build.py")
     return 1 if stale else 0
 
 

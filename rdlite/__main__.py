@@ -1,122 +1,100 @@
-"""Command line: ``python -m rdlite demo``, ``train``, ``study`` and ``report``."""
+"""The commands, ``python -m rdlite`` or ``rdlite``: demo, train, study and report."""
 
 from __future__ import annotations
 
-import argparse
-import re
+import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
+from typer import Argument, Option
+from typer.main import get_command
 
 if TYPE_CHECKING:
     from rdlite.studies.spec import GridSpec
 
+app = typer.Typer(
+    help="Robust distillation for worst-class performance (arXiv:2206.06479).",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    add_completion=False,
+)
+TOML = "a TOML file, or a name in rdlite/recipes"
+DEVICE = Option("auto", help="cpu, cuda; auto: what the file says, else a GPU if there is one")
+DRY_RUN = Option(False, "--dry-run", help="only print the runs and the time")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns 0, 1 if training diverged, 2 for bad input, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands = get_command(app)
     try:
-        options = _options(sys.argv[1:] if arguments is None else arguments)
-        return options.command(options)
+        chosen = commands(arguments, standalone_mode=False)
+        return chosen() if callable(chosen) else chosen  # 0 after --help
+    except typer.TyperException as error:
+        known = f"COMMAND is one of {', '.join(commands.commands)}, each has --help"
+        words, code = f"{error.format_message()} (got {arguments}; {known})", 2
     except (ValueError, OSError) as error:
-        print(f"rdlite: {error}", file=sys.stderr)
-        return 2
+        words, code = error, 2
     except FloatingPointError as error:
-        print(f"rdlite: {error}", file=sys.stderr)
-        return 1
+        words, code = error, 1
     except KeyboardInterrupt as error:
-        print(f"rdlite: {error or 'stopped'}", file=sys.stderr)
-        return 130
+        words, code = str(error) or "stopped", 130
+    print(f"rdlite: {words}", file=sys.stderr)
+    return code
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    """The parsed arguments; of a misspelt command or option the message suggests the nearest."""
-    parser, commands = _parser()
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
-        known = ", ".join(map(repr, commands))
-        near = _nearest(arguments[0], commands)
-        parser.error(f"COMMAND must be one of {known}, got {arguments[0]!r}{near}")
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        known = re.findall(r"--[a-z-]+", commands[arguments[0]].format_help())
-        parser.error(f"unrecognized argument: {unknown[0]}{_nearest(unknown[0], known)}")
-    return options
+def command(run: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """A command: typer reads its arguments, and `main` runs it and sees what it raises."""
+    return app.command()(functools.wraps(run)(lambda **given: functools.partial(run, **given)))
 
 
-def _nearest(value: str, known: Iterable[str]) -> str:
-    from rdlite.guards import checks  # imports torch, which --help should not wait for
+@command
+def demo(
+    seeds: int = Option(3, help="how many runs of the grid"),
+    imbalance: float = Option(100, help="largest over smallest class"),
+    out: Path = Option("out/demo", help="folder for the results"),
+    quick: bool = Option(False, "--quick", help="one seed and 5 epochs, under 2 minutes"),
+    device: str = DEVICE,
+) -> int:
+    """Train the teacher x student grid on long-tailed Fashion-MNIST."""
+    from rdlite.guards import checks
+    from rdlite.studies import GridSpec, demo, recipe
 
-    return checks.nearest(value, known)
-
-
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser, and that of each command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rdlite",
-        description="Robust distillation for worst-class performance (arXiv:2206.06479).",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-        name, how = run.__name__.strip("_"), argparse.ArgumentDefaultsHelpFormatter
-        made = commands.add_parser(name, help=words, formatter_class=how)
-        made.set_defaults(command=run)
-        return made
-
-    demo = command(_demo, "train the teacher x student grid on Fashion-MNIST with a long tail")
-    demo.add_argument("--seeds", type=int, default=3, help="how many runs of the grid")
-    demo.add_argument("--imbalance", type=float, default=100, help="largest over smallest class")
-    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
-    demo.add_argument("--quick", action="store_true", help="one seed and 5 epochs, under 2 minutes")
-    train = command(
-        _train, "train every run of a recipe, one after another, on one device or under torchrun"
-    )
-    train.add_argument("recipe", metavar="RECIPE", help="a TOML file, or a name in rdlite/recipes")
-    train.add_argument("--store", type=Path, help="folder for the networks; by default out/RECIPE")
-    train.add_argument("--every", type=int, default=1, help="rounds between two checkpoints")
-    train.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
-    study = command(_study, "train every run of a TOML file; a killed study goes on where it was")
-    study.add_argument("spec", metavar="SPEC", help="a TOML file, or a name in rdlite/recipes")
-    study.add_argument("--store", type=Path, required=True, help="folder that keeps finished runs")
-    study.add_argument("--out", type=Path, help="folder for the table; by default the store")
-    study.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster to train on")
-    for one in (demo, train, study):
-        one.add_argument(
-            "--device",
-            default="auto",
-            help="cpu, cuda; auto: the file's, else a GPU",
-        )
-    for one in (train, study):
-        one.add_argument("--dry-run", action="store_true", help="only print the runs and the time")
-    report = command(_report, "a study's tables as a page: methods, frontiers, which claims hold")
-    report.add_argument("results", help="folder of a study's table, or a name in data/results")
-    report.add_argument("--out", type=Path, default=Path("out/report"), help="folder for the page")
-    return parser, commands.choices
+    checks.integer("--seeds", seeds, low=1)
+    spec = GridSpec.from_file(recipe("demo")).but(imbalance=imbalance, seed=range(seeds))
+    spec = spec.but(device=_device(device, spec))
+    if quick:
+        spec = spec.but(seed=0, epochs=5)
+    table = demo.train_and_write(spec, out)
+    return 0 if len(table) == len(spec.runs()) else 130
 
 
-def _report(options: argparse.Namespace) -> int:
-    from rdlite.studies import report, results
-
-    print("Written:", ", ".join(map(str, report.write(results.read(options.results), options.out))))
-    return 0
-
-
-def _train(options: argparse.Namespace) -> int:
-    from rdlite.studies import results
-    from rdlite.studies.grid import train
-    from rdlite.studies.spec import GridSpec, recipe
+@command
+def train(
+    recipe: str = Argument(metavar="RECIPE", help=TOML),
+    store: Path | None = Option(None, help="folder for the networks; by default out/RECIPE"),
+    every: int = Option(1, help="rounds between two checkpoints"),
+    resume: bool = Option(False, "--resume", help="go on with the run that was stopped"),
+    device: str = DEVICE,
+    dry_run: bool = DRY_RUN,
+) -> int:
+    """Train every run of a recipe, one after another. On one device, or under torchrun."""
+    from rdlite.studies import GridSpec, grid, results, spec
     from rdlite.training import devices
 
-    file = recipe(options.recipe)
-    spec = GridSpec.from_file(file)
-    with devices.group(_device(options.device, spec)) as device:
-        spec = spec.but(device=device)
-        store = options.store or Path("out") / file.stem
-        if options.dry_run or devices.rank() == 0:
-            _print_cost(spec, store, side_by_side=1, labels=options.dry_run)
-        if options.dry_run:
+    file = spec.recipe(recipe)
+    wanted = GridSpec.from_file(file)
+    with devices.group(_device(device, wanted)) as device:
+        wanted = wanted.but(device=device)
+        store = store or Path("out") / file.stem
+        if dry_run or devices.rank() == 0:
+            _print_cost(wanted, store, side_by_side=1, labels=dry_run)
+        if dry_run:
             return 0
-        table = train(spec, store, every=options.every, resume=options.resume)
+        table = grid.train(wanted, store, every=every, resume=resume)
         if devices.rank() == 0:
             shown = table[["teacher", "student", "seed", "average", "worst", "worst_class"]]
             print(shown.round(4).to_string(index=False))
@@ -124,33 +102,53 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _study(options: argparse.Namespace) -> int:
+@command
+def study(
+    spec: str = Argument(metavar="SPEC", help=TOML),
+    store: Path = Option(help="folder that keeps finished runs"),
+    out: Path | None = Option(None, help="folder for the table; by default the store"),
+    dask: str | None = Option(None, metavar="ADDRESS", help="scheduler of a Dask cluster"),
+    device: str = DEVICE,
+    dry_run: bool = DRY_RUN,
+) -> int:
+    """Train every run of a TOML file. A killed study goes on where it was."""
     from rdlite.guards import files
-    from rdlite.studies import results
-    from rdlite.studies.grid import Diverged, processes, run_grid
-    from rdlite.studies.spec import GridSpec, recipe
+    from rdlite.studies import GridSpec, grid, results, run_grid
+    from rdlite.studies.spec import recipe
 
-    file = recipe(options.spec)
-    spec = GridSpec.from_file(file)
-    spec = spec.but(device=_device(options.device, spec))
-    if not options.dry_run:
-        out = files.folder(options.out or options.store, "--out or --store")
-    at_once = processes(spec.device)
-    _print_cost(spec, options.store, side_by_side=at_once, labels=options.dry_run)
-    if options.dry_run:
+    file = recipe(spec)
+    wanted = GridSpec.from_file(file)
+    wanted = wanted.but(device=_device(device, wanted))
+    if not dry_run:
+        out = files.folder(out or store, "--out or --store")
+    _print_cost(wanted, store, side_by_side=grid.processes(wanted.device), labels=dry_run)
+    if dry_run:
         return 0
     try:
-        table, trouble = run_grid(spec, executor=options.dask, store=options.store), None
-    except Diverged as error:
+        table, trouble = run_grid(wanted, executor=dask, store=store), None
+    except grid.Diverged as error:
         table, trouble = error.table, error
     if not table.empty:
         print("Written:", results.write(out, file, table))
     if trouble:
         raise trouble
-    runs = spec.runs()
+    runs = wanted.runs()
     if len(table) < len(runs):
         print(f"Stopped: {len(table)} of {len(runs)} students are finished; run it again to go on")
         return 130
+    return 0
+
+
+@command
+def report(
+    results: str = Argument(metavar="RESULTS", help="a study's folder, or a name in data/results"),
+    out: Path = Option("out/report", help="folder for the page"),
+) -> int:
+    """Show a study's tables as a page. Methods, frontiers, and which claims hold."""
+    from rdlite.studies import report
+    from rdlite.studies.results import read
+
+    print("Written:", ", ".join(map(str, report.write(read(results), out))))
     return 0
 
 
@@ -177,21 +175,6 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
     torch.set_num_threads(threads)
     what = "1 process" if together == 1 else f"{together} processes"
     print(f"The rest takes about {duration} in {what} of this machine", flush=True)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from rdlite.guards import checks
-    from rdlite.studies import demo
-    from rdlite.studies.spec import GridSpec, recipe
-
-    checks.integer("--seeds", options.seeds, low=1)
-    spec = GridSpec.from_file(recipe("demo"))
-    spec = spec.but(imbalance=options.imbalance, seed=range(options.seeds))
-    spec = spec.but(device=_device(options.device, spec))
-    if options.quick:
-        spec = spec.but(seed=0, epochs=5)
-    table = demo.train_and_write(spec, options.out)
-    return 0 if len(table) == len(spec.runs()) else 130
 
 
 def _device(name: str, spec: GridSpec) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -21,6 +22,7 @@ from nbformat import v4
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 STUDENT = sorted(NOTEBOOKS.glob("*.ipynb"))
+SOURCES = sorted(NOTEBOOKS.glob("source/[0-9]*.md"))
 COPIES = STUDENT + sorted(NOTEBOOKS.glob("solutions/*.ipynb"))
 QUICKEST = NOTEBOOKS / "solutions" / "06_paper_scale_gpu.ipynb"
 TWICE = COPIES if os.environ.get("RDLITE_NOTEBOOKS") == "all" else [QUICKEST]
@@ -105,7 +107,7 @@ def ending(cells):
 
 
 def test_each_source_has_both_copies_and_each_copy_its_source():
-    stems = {source.stem for source in (NOTEBOOKS / "source").glob("[0-9]*.md")}
+    stems = {source.stem for source in SOURCES}
     assert stems and stems == {path.stem for path in STUDENT}
     assert stems == {path.stem for path in COPIES[len(STUDENT) :]}
 
@@ -258,13 +260,15 @@ SOURCE = """\
 
 Text with ```py``` in it.
 
-```python
+```{code-cell} ipython3
 print("seen")
 ```
 
 More.
 
-```python exercise
+```{code-cell} ipython3
+:tags: [exercise]
+
 def two():
     raise NotImplementedError
 ```
@@ -275,14 +279,18 @@ Count.
 
 </details>
 
-```python solution
+```{code-cell} ipython3
+:tags: [solution]
+
 def two():
     return 2
 ```
 
 End.
 
-```python live
+```{code-cell} ipython3
+:tags: [live]
+
 two
 ```
 """
@@ -323,18 +331,47 @@ def test_ids_follow_the_text_so_that_an_insertion_changes_no_other():
     assert twice[0].id != twice[1].id
 
 
+def cell(tag):
+    return f"```{{code-cell}} ipython3\n:tags: [{tag}]\n\n1\n```\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("```python lively\n1\n```\n", "unknown tags"),
-        ("```python\n1\n", "left open"),
-        ("```python exercise\n1\n```\n", "one solution"),
-        ("```python solution\n1\n```\n\n```python exercise\n1\n```\n", "one solution"),
+        (cell("lively"), r"unknown tags .*'lively'.* use a list of .*'live'"),
+        (cell("live").replace("tags", "tag"), "unknown tags .*'tag'"),
+        ('+++ {"tags": ["hide"]}\n\nText.\n', "unknown tags .*'hide'"),
+        ("```{code-cel} ipython3\n1\n```\n", "line 1: code cells start with .* got .*code-cel}"),
+        ("Text.\n\n```{code-cell} ipython3\n1\n", "line 3: the fence .* is left open"),
+        (cell("live").removesuffix("```\n") + cell("live"), "line 1: the fence .* is left open"),
+        (cell("exercise"), "one solution"),
+        (cell("solution") + "\n" + cell("exercise"), "one solution"),
     ],
 )
 def test_a_source_with_a_mistake_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         build.cells(text, "x", solved=False)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_jupytext_opens_a_source_as_a_notebook_and_saves_it_unchanged(source, tmp_path):
+    """As JupyterLab does, through the manager of contents, and `jupytext --to ipynb`."""
+    manager = jupytext.TextFileContentsManager(root_dir=str(tmp_path))
+    file = tmp_path / source.name
+    file.write_bytes(source.read_bytes())
+    opened = manager.get(source.name, type="notebook", content=True)["content"]
+    command = [sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", source.name]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    converted = nbformat.read(file.with_suffix(".ipynb"), 4)
+    kinds = [(cell.cell_type, cell.source) for cell in build.read(source.read_text())]
+    for notebook in (opened, converted):
+        assert [(cell.cell_type, cell.source) for cell in notebook.cells] == kinds
+        assert notebook.metadata.kernelspec == build.KERNEL
+    tags = {tag for cell in opened.cells for tag in cell.metadata.get("tags", [])}
+    assert {"exercise", "solution"} <= tags <= set(build.TAGS)
+    file.with_suffix(".ipynb").unlink()
+    manager.save({"type": "notebook", "content": opened}, source.name)
+    assert file.read_text() == source.read_text()
 
 
 def test_a_public_address_puts_badges_first_and_an_install_cell_for_colab():

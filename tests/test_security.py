@@ -19,12 +19,12 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-import audit
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from advisories import verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.cbook import is_math_text
@@ -518,38 +518,40 @@ def test_make_lab_turns_no_protection_off():
     assert not re.search(r"token|password|allow_origin|disable_check_xsrf|0\.0\.0\.0", line)
 
 
-# ---------------------------------------------------------------- the audit of dependencies
+# ---------------------------------------------------------------- advisories on dependencies
 
 
-def test_the_audit_names_a_known_weakness_and_exits_1():
+def test_a_known_weakness_is_named_and_exits_1():
     found = {"id": "GHSA-0", "fix_versions": ["2.1"], "aliases": [], "description": ""}
     packages = [
         {"name": "good", "version": "1.0", "vulns": []},
         {"name": "weak", "version": "2.0", "vulns": [found]},
         {"name": "own", "skip_reason": "editable"},
     ]
-    code, lines = audit.verdict(json.dumps({"dependencies": packages}), "")
+    code, lines = verdict(json.dumps({"dependencies": packages}), "")
     assert code == 1 and "weak 2.0: GHSA-0, mended in 2.1" in lines
     assert lines[0] == "not asked about own: editable"
-    assert lines[-1] == "audit: 1 known weaknesses in 2 packages, 1 not asked about"
-    code, lines = audit.verdict(json.dumps({"dependencies": packages[:1]}), "")
-    assert code == 0 and lines == ["audit: 0 known weaknesses in 1 packages, 0 not asked about"]
+    assert lines[-1] == "advisories: 1 known weaknesses in 2 packages, 1 not asked about"
+    code, lines = verdict(json.dumps({"dependencies": packages[:1]}), "")
+    assert code == 0 and lines == [
+        "advisories: 0 known weaknesses in 1 packages, 0 not asked about"
+    ]
 
 
-def test_an_audit_that_could_ask_about_nothing_does_not_say_that_all_is_well():
+def test_advisories_on_nothing_that_could_be_asked_do_not_say_that_all_is_well():
     """What pip-audit calls "No known vulnerabilities found" behind an index without advisories."""
     packages = [{"name": "torch", "skip_reason": "Dependency not found"}] * 3
-    code, lines = audit.verdict(json.dumps({"dependencies": packages}), "No known vulnerabilities")
+    code, lines = verdict(json.dumps({"dependencies": packages}), "No known vulnerabilities")
     assert code == 0
     assert lines == [
-        "audit: not done, nothing could be asked about any package (Dependency not found)"
+        "advisories: not done, nothing could be asked about any package (Dependency not found)"
     ]
 
 
 @pytest.mark.parametrize("output", ["", "Traceback", "[]", "{}"])
-def test_an_audit_without_the_network_says_that_it_was_not_done(output):
-    code, lines = audit.verdict(output, "noise\nConnectionError: no route")
+def test_advisories_without_the_network_say_that_they_were_not_read(output):
+    code, lines = verdict(output, "noise\nConnectionError: no route")
     assert code == 0
     assert lines == [
-        "audit: not done, the advisories cannot be read from here (ConnectionError: no route)"
+        "advisories: not done, the advisories cannot be read from here (ConnectionError: no route)"
     ]

@@ -1,4 +1,4 @@
-"""Known weaknesses of the installed packages, by pip-audit: `make audit`.
+"""Known weaknesses of the installed packages, by pip-audit: `make advisories`.
 
 Exits 1 if one is known, 0 if none is or the service cannot be asked; it then says so. It is no
 part of `make test`: an advisory that appears overnight is no fault of a change.
@@ -26,7 +26,7 @@ def verdict(output: str, errors: str) -> tuple[int, list[str]]:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):
         reason = (errors.strip().splitlines() or ["pip-audit said nothing"])[-1]
-        return 0, [f"audit: not done, the advisories cannot be read from here ({reason})"]
+        return 0, [f"advisories: not done, the advisories cannot be read from here ({reason})"]
     known = [
         f"{one['name']} {one['version']}: {found['id']}, mended in "
         f"{', '.join(found['fix_versions']) or 'no version yet'}"
@@ -37,9 +37,9 @@ def verdict(output: str, errors: str) -> tuple[int, list[str]]:
     asked = len(packages) - len(skipped)
     if not asked:
         reason = skipped[0]["skip_reason"] if skipped else "there are none"
-        return 0, [f"audit: not done, nothing could be asked about any package ({reason})"]
+        return 0, [f"advisories: not done, nothing could be asked about any package ({reason})"]
     lines = [f"not asked about {one['name']}: {one['skip_reason']}" for one in skipped]
-    total = f"audit: {len(known)} known weaknesses in {asked} packages"
+    total = f"advisories: {len(known)} known weaknesses in {asked} packages"
     return int(bool(known)), [*lines, *known, f"{total}, {len(skipped)} not asked about"]
 
 
