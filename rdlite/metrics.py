@@ -25,15 +25,13 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
     """
     checks.integer("num_classes", num_classes, low=2)
-    checks.tensor("predictions", predictions)
-    checks.tensor("labels", labels)
+    checks.class_indices("predictions", predictions, num_classes)
+    checks.class_indices("labels", labels, num_classes)
     checks.require(
         predictions.shape == labels.shape and labels.ndim == 1 and len(labels) > 0,
         f"predictions and labels must both have shape (n,) with n >= 1, "
         f"got {tuple(predictions.shape)} and {tuple(labels.shape)}",
     )
-    checks.class_indices("predictions", predictions, num_classes)
-    checks.class_indices("labels", labels, num_classes)
     total = torch.bincount(labels, minlength=num_classes).double()
     right = torch.bincount(labels[predictions == labels], minlength=num_classes).double()
     return right / total
@@ -65,48 +63,37 @@ def summary(
     >>> summary(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1]))["average"]
     0.75
     """
-    checks.tensor("logits", logits)
-    checks.tensor("labels", labels)
-    checks.require(
-        logits.ndim == 2 and labels.shape == logits.shape[:1],
-        f"logits must be (n, m) and labels (n,), got {tuple(logits.shape)}, {tuple(labels.shape)}",
-    )
+    m = _classes("logits", logits, labels)
     checks.finite("logits", logits)
     checks.integer("bootstrap", bootstrap, low=0)
     checks.integer("seed", seed, low=0)
-    m = logits.shape[1]
     k = (10 if m >= 100 else 1) if k is None else k
     checks.integer("k", k, low=1, high=m)
     labels = labels.to(logits.device)
     accuracy = per_class_accuracy(logits.argmax(1), labels, m).cpu().numpy()
-    result = {
-        "average": float(np.nanmean(accuracy)),
-        "worst": float(np.nanmin(accuracy)),
-        "worst_class": int(np.nanargmin(accuracy)),
-        "worst_k": float(_mean_of_worst(accuracy, k)),
-        "per_class": accuracy.tolist(),
-        "intervals": {},
-    }
+    intervals = {}
     if bootstrap:
         counts = np.bincount(labels.cpu().numpy(), minlength=m)
-        present = counts > 0
-        random = np.random.default_rng(seed)
-        size = (bootstrap, int(present.sum()))
-        draws = random.binomial(counts[present], accuracy[present], size) / counts[present]
-        resampled = {
-            "average": draws.mean(1),
-            "worst": draws.min(1),
-            "worst_k": _mean_of_worst(draws, k),
-        }
-        for name, values in resampled.items():
-            low, high = np.quantile(values, [0.025, 0.975])
-            result["intervals"][name] = (float(low), float(high))
-    return result
+        shares, counts = accuracy[counts > 0], counts[counts > 0]
+        size = (bootstrap, len(counts))
+        draws = np.random.default_rng(seed).binomial(counts, shares, size) / counts
+        for name, values in _scores(draws, k).items():
+            intervals[name] = tuple(np.quantile(values, [0.025, 0.975]).tolist())
+    return {
+        **{name: float(value) for name, value in _scores(accuracy, k).items()},
+        "worst_class": int(np.nanargmin(accuracy)),
+        "per_class": accuracy.tolist(),
+        "intervals": intervals,
+    }
 
 
-def _mean_of_worst(accuracy: np.ndarray, k: int) -> np.ndarray:
-    """Mean of the k smallest along the last axis; NaN sorts last."""
-    return np.nanmean(np.sort(accuracy, -1)[..., :k], -1)
+def _scores(accuracy: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Along the last axis; NaN, which sorts last, is left out."""
+    return {
+        "average": np.nanmean(accuracy, -1),
+        "worst": np.nanmin(accuracy, -1),
+        "worst_k": np.nanmean(np.sort(accuracy, -1)[..., :k], -1),
+    }
 
 
 def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
@@ -154,22 +141,27 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
     >>> class_calibration(torch.tensor([[0.75, 0.25]] * 4), torch.tensor([0, 0, 0, 1]))
     tensor([0., 0.], dtype=torch.float64)
     """
-    checks.tensor("probabilities", probabilities)
-    checks.tensor("labels", labels)
-    checks.require(
-        probabilities.ndim == 2 and labels.shape == probabilities.shape[:1],
-        f"probabilities must be (n, m) and labels (n,), got {tuple(probabilities.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
+    m = _classes("probabilities", probabilities, labels)
     checks.integer("bins", bins, low=1)
-    n, m = probabilities.shape
     checks.row_stochastic("probabilities", probabilities, m)
     checks.class_indices("labels", labels, m)
     p = probabilities.double()
     gap = p - torch.nn.functional.one_hot(labels.long(), m)
     bin_of = (p * bins).long().clamp_max(bins - 1)  # (n, m)
     sums = p.new_zeros(bins, m).scatter_add_(0, bin_of, gap)
-    return sums.abs().sum(0) / n
+    return sums.abs().sum(0) / len(labels)
+
+
+def _classes(name: str, values: Tensor, labels: Tensor) -> int:
+    """m of checked ``values`` (n, m), one row a label."""
+    checks.tensor(name, values)
+    checks.tensor("labels", labels)
+    checks.require(
+        values.ndim == 2 and labels.shape == values.shape[:1],
+        f"{name} must be (n, m) and labels (n,), got {tuple(values.shape)} and "
+        f"{tuple(labels.shape)}",
+    )
+    return values.shape[1]
 
 
 def pareto(points: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,6 @@ from rdlite.guards import checks
 
 FLAT_SIZE = 14  # pixels a side that the linear model and the MLP see
 FAMILIES = ("mlp", "cnn", "resnet")
-NAME = rf"linear|({'|'.join(FAMILIES)})-([1-9]\d{{0,4}})"
 PIXELS_IN_CACHE = 2**17  # of a batch: what a CPU makes of them stays near it, 2.5 times as fast
 
 
@@ -45,20 +45,17 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     checks.integer("num_classes", num_classes, low=2)
     checks.integer("in_channels", in_channels, low=1)
     checks.integer("seed", seed, low=0)
-    found = check_name("name", name)
-    families = {"mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
+    number = int(check_name("name", name)[2] or 0)
+    makers = {"linear": _mlp, "mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
+    maker = _resnet18 if name == "resnet-18" else makers[name.split("-")[0]]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch CUDA's too
-        if name == "resnet-18":
-            return _resnet18(num_classes, in_channels)
-        if name == "linear":
-            return nn.Sequential(_flat_pixels(), nn.Linear(in_channels * FLAT_SIZE**2, num_classes))
-        return families[found[1]](int(found[2]), num_classes, in_channels)
+        return maker(number, num_classes, in_channels)
 
 
 def check_name(argument: str, name: object) -> re.Match:
     """``name`` is one that `create` knows, up to a ResNet's depth; its family and its number."""
-    found = re.fullmatch(NAME, str(name))
+    found = re.fullmatch(rf"linear|({'|'.join(FAMILIES)})-([1-9]\d{{0,4}})", str(name))
     number = next(iter(re.findall(r"[1-9]\d*", str(name))), "16")
     hint = checks.nearest(name, ["linear", *(f"{family}-{number}" for family in FAMILIES)])
     checks.require(
@@ -69,7 +66,9 @@ def check_name(argument: str, name: object) -> re.Match:
     return found
 
 
-def predict(model: nn.Module, images: Tensor, *, batch_size: int | None = None) -> Tensor:
+def predict(
+    model: nn.Module, images: Tensor, *, batch_size: int | None = None, name: str = "model"
+) -> Tensor:
     """Logits (n, m) of uint8 ``images``, in eval mode and without a gradient.
 
     They lie on the device of the model; its training mode is left as it was.
@@ -77,21 +76,20 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int | None = None) 
     Args:
         model, images: the network, and what it is shown.
         batch_size: images at a time; by default 1024, and fewer on a CPU where they are large.
+        name: what messages call the model.
+
+    Raises:
+        ValueError: images that are not uint8 or not what the model takes; no tensor comes out.
 
     >>> predict(create("linear", num_classes=3), torch.zeros(5, 3, 14, 14).byte()).shape
     torch.Size([5, 3])
     """
-    if batch_size is not None:
-        checks.integer("batch_size", batch_size, low=1)
-    return _predict("model", model, images, batch_size)
-
-
-def _predict(name: str, model: nn.Module, images: Tensor, batch_size: int | None) -> Tensor:
     checks.tensor("images", images)
     device = device_of(model, name)
     if batch_size is None:
         fitting = PIXELS_IN_CACHE // max(1, images[:1, :1].numel())
         batch_size = max(1, min(fitting, 1024)) if device.type == "cpu" else 1024
+    checks.integer("batch_size", batch_size, low=1)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -102,23 +100,29 @@ def _predict(name: str, model: nn.Module, images: Tensor, batch_size: int | None
     except ValueError as error:  # a check within the network, without the stack of its layers
         raise ValueError(str(error)) from None
     except RuntimeError as error:  # the layers' own words, without their stack
-        reason = str(error).splitlines()[0]
+        dtype, hint = next(model.parameters()).dtype, "was it made for as many channels?"
+        if dtype != torch.float32:
+            hint = f"its weights are {dtype}, inputs are torch.float32; use {name}.float()"
         raise ValueError(
-            f"{name} must take images of shape {tuple(images.shape[1:])}, got an error ({reason}); "
-            "was it made for as many channels?"
+            f"{name} must take images of shape {tuple(images.shape[1:])}, got an error "
+            f"({str(error).splitlines()[0]}); {hint}"
         ) from None
     finally:
         for module, was_training in modes:
             module.training = was_training
+    came = type(parts[0]).__name__
+    checks.require(
+        came == "Tensor", f"{name} must give one tensor of logits, got a {came}; wrap it"
+    )
     return torch.cat(parts)
 
 
 def check(name: str, model: nn.Module, images: Tensor, num_classes: int) -> None:
     """``model`` is a network that turns such images into m logits; the first image is tried."""
-    shape = tuple(_predict(name, model, images[:1], 1).shape)
+    shape = tuple(predict(model, images[:1], name=name).shape)
     checks.require(
         len(shape) == 2 and shape[1] == num_classes,
-        f"{name} must give {num_classes} logits, got {', '.join(map(str, shape[1:]))}",
+        f"{name} must give {num_classes} logits, got {', '.join(map(str, shape[1:])) or 1}",
     )
 
 
@@ -164,34 +168,29 @@ class AveragedScorer(nn.Module):
         return torch.stack([scorer(inputs) for scorer in self.scorers]).mean(0)
 
 
-def _flat_pixels() -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(FLAT_SIZE), nn.Flatten())
-
-
 def _mlp(width: int, num_classes: int, in_channels: int) -> nn.Module:
-    return nn.Sequential(
-        _flat_pixels(),
-        nn.Linear(in_channels * FLAT_SIZE**2, width),
-        nn.ReLU(),
-        nn.Linear(width, num_classes),
-    )
+    """Without a hidden layer if the width is 0."""
+    pixels = nn.Sequential(nn.AdaptiveAvgPool2d(FLAT_SIZE), nn.Flatten())
+    inputs = in_channels * FLAT_SIZE**2
+    hidden = [nn.Linear(inputs, width), nn.ReLU()] if width else []
+    return nn.Sequential(pixels, *hidden, nn.Linear(width or inputs, num_classes))
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
 
 
+def _head(channels: int, num_classes: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
+
+
 def _cnn(width: int, num_classes: int, in_channels: int) -> nn.Module:
     """Pool before the batch norm: it then handles a quarter of the pixels."""
-    layers, channels = [], in_channels
-    for multiple in (1, 2, 2, 4):
-        layers.append(_conv3x3(channels, multiple * width))
-        if multiple < 4:
-            layers.append(nn.MaxPool2d(2))
-        layers += [nn.BatchNorm2d(multiple * width), nn.ReLU()]
-        channels = multiple * width
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
-    net = nn.Sequential(*layers, *head)
+    layers = []
+    for inputs, outputs in pairwise([in_channels, width, 2 * width, 2 * width, 4 * width]):
+        pool = [nn.MaxPool2d(2)] if outputs < 4 * width else []
+        layers += [_conv3x3(inputs, outputs), *pool, nn.BatchNorm2d(outputs), nn.ReLU()]
+    net = nn.Sequential(*layers, *_head(4 * width, num_classes))
     net.register_forward_pre_hook(_check_pixels)
     return net
 
@@ -201,7 +200,7 @@ def _check_pixels(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     checks.require(side >= 8, f"images must have at least 8 x 8 pixels for a cnn, got {side}")
 
 
-def _resnet18(num_classes: int, in_channels: int) -> nn.Module:
+def _resnet18(_depth: int, num_classes: int, in_channels: int) -> nn.Module:
     from torchvision.models import resnet18  # half a second, and only needed here
 
     net = resnet18(num_classes=num_classes)
@@ -215,20 +214,17 @@ class CifarResNet(nn.Module):
 
     def __init__(self, depth: int, num_classes: int, in_channels: int) -> None:
         super().__init__()
+        n = (depth - 2) // 6
         checks.require(
             depth >= 8 and depth % 6 == 2,
             "name must have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...), "
             f"got {depth}; did you mean 'resnet-{6 * max(1, round((depth - 2) / 6)) + 2}'?",
         )
-        blocks = [BasicBlock(16, 16, 1) for _ in range((depth - 2) // 6)]
-        for inputs, outputs in ((16, 32), (32, 64)):
-            blocks.append(BasicBlock(inputs, outputs, 2))
-            blocks += [BasicBlock(outputs, outputs, 1) for _ in range((depth - 2) // 6 - 1)]
-        self.stem = nn.Sequential(
-            _conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+        self.stem = nn.Sequential(*_normed(in_channels, 16), nn.ReLU(inplace=True))
+        self.blocks = nn.Sequential(
+            *(BasicBlock(*pair) for pair in pairwise([16] + n * [16] + n * [32] + n * [64]))
         )
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, num_classes))
+        self.head = nn.Sequential(*_head(64, num_classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -238,23 +234,23 @@ class CifarResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters (option A: subsample, pad with 0)."""
+    """Two 3x3 convolutions and a shortcut without parameters (option A: subsample, pad with 0).
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    Twice the channels are half the pixels a side.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.stride, self.padding = stride, (outputs - inputs) // 2
-        self.body = nn.Sequential(
-            _conv3x3(inputs, outputs, stride),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            _conv3x3(outputs, outputs),
-            nn.BatchNorm2d(outputs),
-        )
+        self.stride, self.padding = outputs // inputs, (outputs - inputs) // 2
+        first, second = _normed(inputs, outputs, self.stride), _normed(outputs, outputs)
+        self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        if self.stride > 1:
-            shortcut = x[:, :, :: self.stride, :: self.stride]
+        shortcut = x[:, :, :: self.stride, :: self.stride]
         if self.padding:
             shortcut = F.pad(shortcut, (0, 0, 0, 0, self.padding, self.padding))
         return F.relu_(self.body(x).add_(shortcut))
+
+
+def _normed(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    return _conv3x3(inputs, outputs, stride), nn.BatchNorm2d(outputs)

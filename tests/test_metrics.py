@@ -289,7 +289,7 @@ def test_per_class_accuracy_names_the_bad_argument(predictions, labels, m, messa
     ("logits", "labels", "arguments", "message"),
     [
         (torch.zeros(2), TWO, {}, r"logits must be \(n, m\) and labels \(n,\), got \(2,\)"),
-        (torch.zeros(3, 2), TWO, {}, r"logits must be .* got \(3, 2\), \(2,\)"),
+        (torch.zeros(3, 2), TWO, {}, r"logits must be .* got \(3, 2\) and \(2,\)"),
         (torch.full((2, 2), NAN), TWO, {}, r"logits must be finite, got 4"),
         (torch.zeros(2, 2), TWO, {"k": 0}, r"k must be .* at least 1 and at most 2, got 0"),
         (torch.zeros(2, 2), TWO, {"k": 3}, r"k must be .* at most 2, got 3"),

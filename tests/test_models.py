@@ -138,7 +138,7 @@ def test_resnet_18_keeps_small_images_large():
 
 @pytest.mark.parametrize(("inputs_", "outputs", "stride"), [(16, 16, 1), (16, 32, 2), (32, 64, 2)])
 def test_resnet_shortcut_is_a_subsampled_padded_copy_without_parameters(inputs_, outputs, stride):
-    block = BasicBlock(inputs_, outputs, stride)
+    block = BasicBlock(inputs_, outputs)
     assert len(list(block.parameters())) == len(list(block.body.parameters())) == 6
     nn.init.zeros_(block.body[-1].weight)  # the body now gives 0
     x = np.random.default_rng(0).normal(size=(2, inputs_, 8, 8)).astype("float32")
@@ -273,6 +273,37 @@ def test_predictions_carry_no_gradient_but_can_be_used_where_one_is_taken():
 
 def test_predict_of_no_images_gives_no_logits():
     assert predict(create("cnn-4", num_classes=4), inputs(0, 3)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("gives", "words"),
+    [(lambda z: {"logits": z}, "a dict"), (lambda z: (z, z), "a tuple"), (list, "a list")],
+)
+@pytest.mark.parametrize("name", ["model", "teacher"])
+def test_a_network_that_gives_no_tensor_is_named(gives, words, name):
+    class Wrapped(nn.Linear):
+        def forward(self, inputs):
+            return gives(super().forward(inputs.flatten(1)))
+
+    message = f"^{name} must give one tensor of logits, got {words}; wrap it"
+    with pytest.raises(ValueError, match=message):
+        predict(Wrapped(196, 9), inputs(5), name=name)
+    with pytest.raises(ValueError, match=message):
+        models.check(name, Wrapped(196, 9), inputs(5), 9)
+
+
+def test_one_number_an_image_is_named_as_that():
+    net = nn.Sequential(nn.Flatten(0), nn.Linear(196, 1))
+    with pytest.raises(ValueError, match=r"model must give 3 logits, got 1$"):
+        models.check("model", net, inputs(1), 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_in_another_precision_is_named_by_it_and_not_by_its_channels(dtype):
+    with pytest.raises(ValueError, match=rf"its weights are {dtype}, .* use teacher\.float\(\)"):
+        predict(used("cnn-4").to(dtype), inputs(), name="teacher")
+    with pytest.raises(ValueError, match="was it made for as many channels"):
+        predict(used("cnn-4"), inputs(channels=3))
 
 
 def test_predict_names_a_bad_batch_size():
