@@ -125,16 +125,8 @@ def post_shift(
     tensor([0, 1])
     """
     checks.integer("rounds", rounds, low=1)
-    checks.tensor("logits", logits)
-    checks.tensor("labels", labels)
-    checks.require(
-        logits.ndim == 2 and labels.shape == logits.shape[:1],
-        f"logits must have shape (n, m) and labels (n,), got {tuple(logits.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
+    m = checks.rows_and_labels("logits", logits, labels)
     checks.scores("logits", logits)
-    m = logits.shape[1]
-    checks.class_indices("labels", labels, m)
     checks.positive("labels' class counts", torch.bincount(labels, minlength=m).double())
     logits, labels = logits.double().cpu(), labels.cpu()
     weights = multipliers.uniform(m)
@@ -166,10 +158,8 @@ def teacher_margins(probabilities: Tensor, labels: Tensor) -> Tensor:
     >>> teacher_margins(torch.tensor([[0.8, 0.2], [0.4, 0.6]]), torch.tensor([0, 1]))
     tensor([0.6000, 0.2000])
     """
-    checks.tensor("probabilities", probabilities)
-    m = probabilities.shape[-1] if probabilities.ndim else 0
-    checks.class_indices("labels", labels, m)
-    checks.row_stochastic("probabilities", probabilities, m, len(labels))
+    m = checks.rows_and_labels("probabilities", probabilities, labels)
+    checks.row_stochastic("probabilities", probabilities, m)
     one_hot = torch.nn.functional.one_hot(labels, m).to(probabilities)
     checks.positive("labels' class counts", one_hot.sum(0))
     own = (one_hot * probabilities).sum(1)
