@@ -232,12 +232,10 @@ OTHER = {  # key -> a value that is not the default
 }
 
 
-class Told:
-    """A store in which every run is finished, with the same numbers."""
-
-    def result(self, run):
-        numbers = {"average": 0.5, "worst": 0.5, "per_class": [0.5] * 10, "multipliers": [0.1] * 10}
-        return numbers | {"seconds": 1.0, "worst_class": "Shirt"}
+def told(_run):
+    """The same numbers of every run."""
+    numbers = {"average": 0.5, "worst": 0.5, "per_class": [0.5] * 10, "multipliers": [0.1] * 10}
+    return numbers | {"seconds": 1.0, "worst_class": "Shirt"}
 
 
 VARIED = [name for name in KEYS if name not in ("seed", "scorer", "teacher_scorer")]
@@ -253,7 +251,7 @@ def test_whatever_a_spec_varies_is_a_column_and_no_two_settings_share_a_cell(key
     else:
         other = OTHER[key if key in OTHER else key.removeprefix("teacher_")]
     spec = one.but(**{key: [one.first.get(key, one.first.get(key[8:])), other]})
-    table = frame(spec.runs(), Told())
+    table = frame(spec.runs(), told)
     assert len(table) == 4 and table[key].nunique(dropna=False) == 2
     assert cell_statistics(table).seeds.tolist() == [2, 2]
     file = tmp_path / "spec.toml"
@@ -263,7 +261,7 @@ def test_whatever_a_spec_varies_is_a_column_and_no_two_settings_share_a_cell(key
 
 
 def test_parts_that_differ_in_mix_alone_are_two_cells():
-    table = frame(TINY.but(grid=[{"mix": 0.25}, {"mix": 1.0}], teacher="robust").runs(), Told())
+    table = frame(TINY.but(grid=[{"mix": 0.25}, {"mix": 1.0}], teacher="robust").runs(), told)
     assert set(table.mix) == {0.25, 1.0}
     assert not table.duplicated([*CELL, "seed"]).any()
 

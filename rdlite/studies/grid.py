@@ -116,7 +116,7 @@ def run_grid(
             for stage in (teachers + alone, taught):
                 pending = [run for run in stage if run.teacher not in troubles]
                 finish(finish(pending, wait=False), wait=True)
-        table = frame(students, kept)
+        table = frame(students, kept.result)
     if troubles:
         raise Diverged(troubles.values(), table, len(students))
     return table
@@ -170,7 +170,7 @@ def train(
             kept.finish(run, weights=True, checkpoint=checkpoint, progress=progress)
         if devices.of_first(checkpoint.is_mine()):  # or it was killed after the card was written
             checkpoint.remove()
-    return frame(students, kept)
+    return frame(students, kept.result)
 
 
 def networks(spec: GridSpec) -> tuple[list[Run], list[Run]]:

@@ -167,6 +167,9 @@ class Run:
             teacher: the trained network of ``self.teacher``.
             device: ``"cpu"``, ``"cuda"``, ...
             checkpoint, progress, on_round: see `rdlite.training.fit`.
+
+        Raises:
+            FloatingPointError: training diverged; the message names the run and the step.
         """
         splits, net = self.splits(device), self.create(device)
         how = {"config": self.config, "checkpoint": checkpoint}
@@ -174,14 +177,17 @@ class Run:
         if self.teacher is not None:
             checks.instance("teacher", teacher, nn.Module, "; train self.teacher first")
             how |= {name: getattr(self, name) for name in TEACHING} | {"teacher": teacher}
-        if self.method != "fit":
-            train = methods(self.teacher is not None)[self.method]
-            history = train(net, splits, **how)
-        elif self.smoothing:
-            how |= {"heldout": splits.heldout, "targets": self.targets(splits.train)}
-            history = fit(net, splits.train, self.objective, **how)
-        else:
-            history = baselines.trained(net, splits, objective=self.objective, **how)
+        try:
+            if self.method != "fit":
+                train = methods(self.teacher is not None)[self.method]
+                history = train(net, splits, **how)
+            elif self.smoothing:
+                how |= {"heldout": splits.heldout, "targets": self.targets(splits.train)}
+                history = fit(net, splits.train, self.objective, **how)
+            else:
+                history = baselines.trained(net, splits, objective=self.objective, **how)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{self.label}: {error}") from None
         return history.scorer, history
 
     def targets(self, split: Split, teacher: nn.Module | None = None) -> Tensor:

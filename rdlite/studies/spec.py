@@ -86,10 +86,12 @@ class GridSpec:
         for number, table in enumerate(grid or [{}], 1):
             try:
                 tables.append(_axes(table))
-                for run in _runs(_over(shared, tables[-1])):
-                    by_task.setdefault(run.task, []).append(run)
+                made = list(filter(None, map(_run, _combinations(_over(shared, tables[-1])))))
+                checks.require(made, "method must be one that the teacher knows, got no such pair")
             except ValueError as error:
-                raise ValueError(f"table {number} of grid: {error}" if grid else error) from None
+                raise ValueError(f"table {number} of grid: {error}" if table else error) from None
+            for run in made:
+                by_task.setdefault(run.task, []).append(run)
         made = [run for runs in by_task.values() for run in sorted(runs, key=lambda run: run.seed)]
         self.__dict__.update(shared=shared, grid=tuple(tables), device=device)
         self.__dict__.update(_runs=tuple(dict.fromkeys(made)))
@@ -126,9 +128,9 @@ class GridSpec:
         parts = []
         for task in dict.fromkeys(run.task for run in self._runs):
             wanted = dict(zip(TASK, task, strict=True))
-            tables = [_narrowed(_over(self.shared, table), wanted) for table in self.grid or [{}]]
+            tables = [_narrowed(_over(self.shared, table), wanted) for table in self.grid]
             own = [table for table in tables if all(table.values())]
-            parts.append(copy.copy(self)._set(_axes(self.first | wanted), own, self.device))
+            parts.append(GridSpec(grid=own, device=self.device, **self.first | wanted))
         return parts
 
     @property
@@ -198,12 +200,6 @@ def _combinations(axes: Axes) -> Iterator[dict]:
         yield dict(zip(names, (value for row in rows for value in row), strict=True))
 
 
-def _runs(axes: Axes) -> list[Run]:
-    made = [run for keys in _combinations(axes) if (run := _run(keys))]
-    checks.require(made, "method must be one that the teacher knows, got no such pair")
-    return made
-
-
 def _run(keys: Mapping) -> Run | None:
     """The run of one value a key; None where method and teacher do not go together."""
     method, taught = keys["method"], keys["teacher"] != NO_TEACHER
@@ -220,15 +216,13 @@ def _run(keys: Mapping) -> Run | None:
 
 def _learner(role: str, prefix: str, seed: int, keys: Mapping) -> Run:
     """The network of one role, trained on labels."""
-    network = keys[f"{role}_network"]
-    models.check_name(f"{role}_network", network)
+    models.check_name(f"{role}_network", network := keys[f"{role}_network"])
     checks.integer("seed", keys["seed"], low=0)
     how = {name: keys.get(prefix + name, keys[name]) for name in CONFIG}
     try:
         objective = Objective.named(keys[role])
         config = TrainConfig(**how, seed=keys["seed"] + seed)
-        one = config.scorer == "last"
-        checks.require(one, f"scorer must be 'last' in a grid, got {config.scorer!r}")
+        checks.choice("scorer in a grid", config.scorer, ["last"])
     except ValueError as error:
         raise ValueError(f"{role}'s {error}") from None
     task = {name: keys[name] for name in (*TASK, "seed")}

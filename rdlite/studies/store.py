@@ -108,40 +108,34 @@ class Store:
         try:  # the system takes the lock back from a killed process
             with lock if devices.rank() == 0 else contextlib.nullcontext():
                 if not devices.of_first(self.done(run, weights)):
-                    self._train(run, weights, checkpoint, progress)
+                    teacher = None if run.teacher is None else self.network(run.teacher)
+                    how = {"device": self.device, "checkpoint": checkpoint, "progress": progress}
+                    started = time.perf_counter()
+                    net, history = run.train(teacher, **how)
+                    if devices.rank() == 0:
+                        result = measure(run, net, history, teacher)
+                        result["seconds"] = time.perf_counter() - started
+                        self._keep(run, result, net if weights else None)
+                    devices.wait()
         except Timeout:
             return False
         return True
 
-    def _train(
-        self, run: Run, weights: bool, checkpoint: Checkpoint | None, progress: bool
-    ) -> None:
-        teacher = None if run.teacher is None else self.network(run.teacher)
-        started = time.perf_counter()
-        try:
-            how = {"device": self.device, "checkpoint": checkpoint, "progress": progress}
-            net, history = run.train(teacher, **how)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{run.label}: {error}") from None
-        if devices.rank() == 0:
-            result = measure(run, net, history, teacher)
-            result |= {"seconds": time.perf_counter() - started}
-            result |= {"processor": processor(self.device)}
-            if weights:
-                tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
-                with files.whole(self.weights(run)) as file:
-                    file.write_bytes(safetensors.torch.save(tensors))
-            card = {
-                "label": run.label,
-                "run": asdict(run),
-                "data": run.splits(self.device).fingerprint,
-                "rdlite": rdlite.__version__,
-                "torch": torch.__version__,
-                "result": result,
-            }
-            with files.whole(self.card(run)) as file:
-                file.write_text(json.dumps(card, indent=1, default=plain), encoding="utf-8")
-        devices.wait()
+    def _keep(self, run: Run, result: dict, net: nn.Module | None) -> None:
+        if net is not None:
+            tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
+            with files.whole(self.weights(run)) as file:
+                file.write_bytes(safetensors.torch.save(tensors))
+        card = {
+            "label": run.label,
+            "run": asdict(run),
+            "data": run.splits(self.device).fingerprint,
+            "rdlite": rdlite.__version__,
+            "torch": torch.__version__,
+            "result": result | {"processor": processor(self.device)},
+        }
+        with files.whole(self.card(run)) as file:
+            file.write_text(json.dumps(card, indent=1, default=plain), encoding="utf-8")
 
     def done(self, run: Run, weights: bool = False) -> bool:
         """Whether ``run`` is finished, and its network kept if that is asked for."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -17,9 +16,6 @@ from rdlite.metrics import class_calibration, summary
 from rdlite.objectives import class_risks
 from rdlite.studies.run import TASK, TEACHING, Run
 from rdlite.training import History, TrainConfig
-
-if TYPE_CHECKING:
-    from rdlite.studies.store import Store
 
 NO_TEACHER = "none"  # the student learns from the one-hot labels
 CONFIG = tuple(one.name for one in fields(TrainConfig) if one.name != "seed")
@@ -99,8 +95,8 @@ def _entropy(run: Run, split: Split, teacher: nn.Module | None) -> float | None:
     return float(torch.special.entr(run.targets(split, teacher).double()).sum(1).mean())
 
 
-def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
-    """One row a finished run, in the order of ``runs``.
+def frame(runs: Iterable[Run], result_of: Callable[[Run], dict | None]) -> pd.DataFrame:
+    """One row a finished run, in the order of ``runs``; see `rdlite.studies.store.Store.result`.
 
     First come the columns of `settings`: those of `CELL`, and others that differ between ``runs``.
     Then
@@ -118,8 +114,8 @@ def frame(runs: Iterable[Run], store: Store) -> pd.DataFrame:
     runs = list(runs)
     asked, rows = [settings(run) for run in runs], []
     for run, row in zip(runs, asked, strict=True):
-        if (result := store.result(run)) is not None:
-            of_teacher = (store.result(run.teacher) or {}) if run.teacher else {}
+        if (result := result_of(run)) is not None:
+            of_teacher = (result_of(run.teacher) or {}) if run.teacher else {}
             teacher = {f"teacher_{name}": of_teacher.get(name) for name in OF_TEACHER}
             rows.append(row | teacher | result)
     values = {name: {row[name] for row in asked if name in row} for name in SETTINGS}

@@ -30,7 +30,7 @@ def in_one_process(spec: GridSpec) -> pd.DataFrame:
             store.finish(run, weights=True)
         for run in runs:
             store.finish(run)
-        return frame(runs, store)
+        return frame(runs, store.result)
 
 
 def measure(quick: bool = False) -> dict:
