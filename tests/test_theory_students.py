@@ -238,7 +238,7 @@ def test_the_study_of_points_pairs_each_student_with_its_twin(tmp_path):
     words = [sys.executable, POINTS, "--points", "150", "--seeds", "2", "--out", out]
     shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     lines = [line.split(",") for line in out.read_text().splitlines()]
-    assert lines[0] == "points seed alpha labels worst average".split()
+    assert lines[0] == ["points", "seed", "alpha", "labels", "worst", "average"]
     keys = [tuple(line[:4]) for line in lines[1:]]
     pairs = [(seed, alpha) for seed in "01" for alpha in ("0.0", "1.0")]
     assert len(keys) == 8
