@@ -4,6 +4,10 @@ Conventions: M models, n points, m classes, K rounds. ``reference_training`` tra
 with margin_loss, Objective and hedge_step, whose mathematics the stack writes out for itself.
 """
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -12,6 +16,7 @@ from rdlite.objectives import Objective, class_risks, margin_loss
 from rdlite.theory.mixture import GaussianMixture
 from rdlite.theory.students import train_students
 
+POINTS = Path(__file__).parent / "benchmarks" / "points.py"
 ALPHAS = (0.0, 0.3, 1.0)
 SHORT = {"rounds": 6, "steps_per_round": 3}
 
@@ -226,6 +231,19 @@ def test_a_bad_argument_is_named(changes, message):
 def test_divergence_is_reported_with_its_round():
     with pytest.raises(FloatingPointError, match="after round 1; lower learning_rate"):
         train_students(*drawn(), [0.0], learning_rate=3e37, **SHORT)
+
+
+def test_the_study_of_points_pairs_each_student_with_its_twin(tmp_path):
+    out = tmp_path / "deep" / "points.csv"
+    words = [sys.executable, POINTS, "--points", "150", "--seeds", "2", "--out", out]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    lines = [line.split(",") for line in out.read_text().splitlines()]
+    assert lines[0] == ["points", "seed", "alpha", "labels", "worst", "average"]
+    keys = [tuple(line[:4]) for line in lines[1:]]
+    pairs = [(seed, alpha) for seed in "01" for alpha in ("0.0", "1.0")]
+    assert len(keys) == 8
+    assert set(keys) == {("150", *pair, kind) for pair in pairs for kind in ("true", "one-hot")}
+    assert "worst, mean and standard error over 2 seeds" in shown
 
 
 def test_logits_checks_its_points():
