@@ -294,6 +294,8 @@ def test_a_key_outlives_the_version_and_is_of_the_value_not_of_its_type(monkeypa
     key = run.key
     monkeypatch.setattr("rdlite.__version__", "99.0")
     assert run.key == key == dataclasses.replace(run, imbalance=10.0).key
+    spec = GridSpec(student=0.5, teacher="robust", seed=3, mix=0.5, epochs=5, temperature=2)
+    assert spec.cell().key == "3d5e07a9060ba4acf624", "stores of before are found again"
 
 
 def test_a_grid_leaves_the_number_of_threads_as_it_was():

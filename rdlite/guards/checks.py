@@ -9,9 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import field, fields
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import torch
@@ -126,19 +124,6 @@ def integer(name: str, value: object, *, low: int, high: float = math.inf) -> No
 def flag(name: str, value: object) -> None:
     """``value`` is True or False."""
     expect(isinstance(value, bool), name, "be true or false", repr(value))
-
-
-def ranged(default: object, check: Callable, *allowed: object, **limits: object) -> Any:
-    """A field of a dataclass with its range beside it, for `ranges`."""
-    return field(default=default, metadata={"check": lambda n, v: check(n, v, *allowed, **limits)})
-
-
-def ranges(made: object) -> None:
-    """Every `ranged` field of a dataclass is in its range, or None where that is the default."""
-    for one in fields(made):
-        value = getattr(made, one.name)
-        if "check" in one.metadata and (value is not None or one.default is not None):
-            one.metadata["check"](one.name, value)
 
 
 def class_indices(name: str, values: Tensor, classes: int | None = None) -> None:

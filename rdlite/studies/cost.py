@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -22,10 +23,10 @@ def seconds(run: Run, device: str = "cpu") -> float:
     """About how long ``run`` trains and is measured, without its teacher, by one process.
 
     Args:
-        run: its images are loaded.
+        run: its images are loaded, those of seed 0.
         device: ``"cpu"``, ``"cuda"``, ...
     """
-    splits, config = run.splits(device), run.config
+    splits, config = replace(run, seed=0).splits(device), run.config  # as many for every seed
     shape = (min(config.batch_size, len(splits.train)), *splits.train.images.shape[1:])
     one = step_seconds(run.network, shape, splits.num_classes, device)
     forward = FORWARD * one / shape[0]  # an image

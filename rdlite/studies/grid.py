@@ -15,7 +15,7 @@ import joblib
 import pandas as pd
 import torch
 
-from rdlite.guards import checks, files
+from rdlite.guards import checks
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec
 from rdlite.studies.store import Store
@@ -80,42 +80,35 @@ def run_grid(
         or hasattr(executor, "submit"),
         f"executor must be a joblib.Parallel, a Dask client or its address, got {executor!r}",
     )
-    if store is not None:
-        files.folder(store, "store")
     teachers, students = networks(spec)
-    device = spec.device or "cpu"
-    for run in {run.network: run for run in students + teachers}.values():
-        run.create(device)  # here first: bad arguments are found, archives are unpacked
+    device, weights = spec.device or "cpu", set(teachers)
+    alone = [run for run in students if run.teacher is None]
+    taught = [run for run in students if run.teacher is not None]
     troubles: dict[Run, str] = {}  # what diverged, and where
     with contextlib.ExitStack() as stack:
-        parallel = _parallel(executor, device, stack)
         kept = Store(store or stack.enter_context(tempfile.TemporaryDirectory()), device)
-        bar = tqdm(
-            total=len(teachers) + len(students),
-            desc="networks",
-            bar_format=BAR_FORMAT,
-            smoothing=0,
-            disable=not progress,
-        )
+        for run in {run.network: run for run in students + teachers}.values():
+            run.create(device)  # here first: bad arguments are found, archives are unpacked
+        parallel = _parallel(executor, device, stack)
+        how = {"bar_format": BAR_FORMAT, "smoothing": 0, "disable": not progress}
+        bar = tqdm(total=len(teachers) + len(students), desc="networks", **how)
         stack.enter_context(bar)
 
         def finish(pending: list[Run], wait: bool) -> list[Run]:
             """Train these; returns those that another process has."""
-            jobs = [joblib.delayed(_finish)(kept, run, run in teachers, wait) for run in pending]
             left = []
+            jobs = [joblib.delayed(_finish)(kept, run, run in weights, wait) for run in pending]
             for run, finished, trouble in parallel(jobs):
                 bar.update(finished)
-                if trouble:
-                    troubles[run] = trouble
-                if not finished:
-                    left.append(run)
+                troubles.update({run: trouble} if trouble else {})
+                left += [] if finished else [run]
             return left
 
         with contextlib.suppress(KeyboardInterrupt):
-            alone, taught = ([r for r in students if (r.teacher is None) == a] for a in (1, 0))
             for stage in (teachers + alone, taught):
                 pending = [run for run in stage if run.teacher not in troubles]
-                finish(finish(pending, wait=False), wait=True)
+                pending = finish(pending, wait=False)
+                finish(pending, wait=True)
         table = frame(students, kept.result)
     if troubles:
         raise Diverged(troubles.values(), table, len(students))

@@ -19,7 +19,7 @@ from rdlite import baselines, data, models
 from rdlite.data import Split, protocol
 from rdlite.distillation import TEACHER_VIEWS, predict, soft_targets
 from rdlite.guards import checks
-from rdlite.guards.checks import ranged
+from rdlite.guards.fields import check_ranges, ranged
 from rdlite.objectives import STANDARD, Objective
 from rdlite.training import Checkpoint, History, TrainConfig, fit
 
@@ -78,7 +78,7 @@ class Run:
         names = ("imbalance", "head", "heldout", "selection", "seed")
         protocol.Options(**{name: getattr(self, name) for name in names})
         models.check_name("network", self.network)
-        checks.ranges(self)
+        check_ranges(self)
         checks.instance("objective", self.objective, Objective, "; see Objective.named")
         checks.instance("config", self.config, TrainConfig)
         taught, fits = self.teacher is not None, self.method == "fit"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rdlite.data.batches import PADDINGS, SAMPLINGS
 from rdlite.guards import checks
+from rdlite.guards.fields import check_ranges, ranged
 from rdlite.objectives import LOSSES
 
 SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
@@ -45,24 +46,24 @@ class TrainConfig:
         ValueError: a field out of range.
     """
 
-    epochs: int = checks.ranged(8, checks.integer, low=1)
-    batch_size: int = checks.ranged(128, checks.integer, low=1)
-    learning_rate: float = checks.ranged(0.1, checks.number, low=0, above=True)
-    momentum: float = checks.ranged(0.9, checks.number, low=0, high=1)
-    weight_decay: float = checks.ranged(5e-4, checks.number, low=0)
-    schedule: str = checks.ranged("cosine", checks.choice, SCHEDULES)
-    step_size: float = checks.ranged(0.2, checks.number, low=0)
-    payoff: str = checks.ranged("risk", checks.choice, ["risk", "error"])
-    rounds: int | None = checks.ranged(None, checks.integer, low=1)
-    loss: str = checks.ranged("margin", checks.choice, LOSSES)
-    sampling: str = checks.ranged("shuffled", checks.choice, SAMPLINGS)
-    scorer: str = checks.ranged("last", checks.choice, ["last", "average"])
-    shift: int = checks.ranged(0, checks.integer, low=0)
-    flip: bool = checks.ranged(False, checks.flag)
-    padding: str = checks.ranged("zero", checks.choice, PADDINGS)
-    precision: str = checks.ranged("float32", checks.choice, ["float32", "bfloat16"])
-    compile: bool = checks.ranged(False, checks.flag)
-    seed: int = checks.ranged(0, checks.integer, low=0)
+    epochs: int = ranged(8, checks.integer, low=1)
+    batch_size: int = ranged(128, checks.integer, low=1)
+    learning_rate: float = ranged(0.1, checks.number, low=0, above=True)
+    momentum: float = ranged(0.9, checks.number, low=0, high=1)
+    weight_decay: float = ranged(5e-4, checks.number, low=0)
+    schedule: str = ranged("cosine", checks.choice, SCHEDULES)
+    step_size: float = ranged(0.2, checks.number, low=0)
+    payoff: str = ranged("risk", checks.choice, ["risk", "error"])
+    rounds: int | None = ranged(None, checks.integer, low=1)
+    loss: str = ranged("margin", checks.choice, LOSSES)
+    sampling: str = ranged("shuffled", checks.choice, SAMPLINGS)
+    scorer: str = ranged("last", checks.choice, ["last", "average"])
+    shift: int = ranged(0, checks.integer, low=0)
+    flip: bool = ranged(False, checks.flag)
+    padding: str = ranged("zero", checks.choice, PADDINGS)
+    precision: str = ranged("float32", checks.choice, ["float32", "bfloat16"])
+    compile: bool = ranged(False, checks.flag)
+    seed: int = ranged(0, checks.integer, low=0)
 
     def __post_init__(self) -> None:
-        checks.ranges(self)
+        check_ranges(self)
