@@ -50,10 +50,8 @@ def _softened(logits: Tensor, temperature: float) -> Tensor:
     scaled = logits / temperature
     if scaled.is_cpu and not bool(torch.isfinite(scaled).all()):
         checks.finite("teacher's logits", logits)
-        raise ValueError(
-            "temperature must be large enough that logits / temperature does not overflow, got "
-            f"{temperature!r}"
-        )
+        wanted = "be large enough that logits / temperature does not overflow"
+        checks.expect(False, "temperature", wanted, repr(temperature))
     return torch.softmax(scaled, 1)
 
 
@@ -145,20 +143,16 @@ def teacher_logits(teacher: nn.Module, splits: Splits) -> Tensor:
     models.check("teacher", teacher, splits.heldout.images, splits.num_classes)
     logits = predict(teacher, splits.heldout)
     bad = int((~torch.isfinite(logits)).any(1).sum())
-    checks.require(
-        bad == 0,
-        f"teacher must give finite logits, got NaN or infinity for {bad} of {len(logits)} held-out "
-        "images; train it again with a lower learning_rate",
-    )
+    got = f"NaN or infinity for {bad} of {len(logits)} held-out images"
+    cure = "; train it again with a lower learning_rate"
+    checks.expect(bad == 0, "teacher", "give finite logits", got, cure)
     return logits
 
 
 def _drawn_views(train: Split, views: int, config: TrainConfig) -> tuple[Split, TrainConfig]:
     """``views`` augmented copies of ``train`` as one split; the config for as many SGD steps."""
     epochs, left = divmod(config.epochs, views)
-    checks.require(
-        left == 0, f"views must divide the number of epochs, {config.epochs}, got {views}"
-    )
+    checks.expect(left == 0, "views", f"divide the number of epochs, {config.epochs}", views)
     generator = torch.Generator(train.images.device).manual_seed(config.seed)
     how = {"shift": config.shift, "flip": config.flip, "padding": config.padding}
     copies = [batches.augment(train.images, generator, **how) for _ in range(views)]

@@ -55,11 +55,9 @@ class History:
         ``multiplier_k`` and ``class_weight_k``."""
         import pandas as pd  # a quarter of a second, and only needed here
 
-        parts = [pd.DataFrame(self.rows)]
-        for name in VECTORS:
-            values = pd.DataFrame(getattr(self, name).numpy())
-            parts.append(values.add_prefix(f"{name.removesuffix('s')}_"))
-        return pd.concat(parts, axis=1)
+        parts = {name.removesuffix("s"): getattr(self, name).numpy() for name in VECTORS}
+        columns = [pd.DataFrame(part).add_prefix(f"{name}_") for name, part in parts.items()]
+        return pd.concat([pd.DataFrame(self.rows), *columns], axis=1)
 
     def state_dict(self) -> dict:
         """All but the scorer."""

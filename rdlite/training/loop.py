@@ -1,8 +1,5 @@
 """The one training loop: `fit` is the whole algorithm, eqs (6)-(8), for teacher and student alike.
 
-K rounds. In each, some SGD steps on the margin loss (8) at the class weights (7); then the class
-risks on held-out data move the multipliers (6).
-
 Equal arguments on one device with one number of threads give equal numbers, to the last bit. Other
 threads, another type of CPU or a GPU round sums differently, and training amplifies that: by how
 much is measured in tests/benchmarks/spread.py.
@@ -46,17 +43,19 @@ def fit(
 ) -> History:
     """Train ``model`` for ``objective`` by eqs (6)-(8), in place, on the device where it lies.
 
+    K rounds. In each, some SGD steps on the margin loss (8) at the class weights (7); then the
+    class risks on held-out images move the multipliers (6).
+
     Args:
         model: float inputs (B, c, h, w) to logits (B, m).
-        train: the images; every class needs one.
+        train, heldout: the images to learn from, and those whose risks move the multipliers; every
+            class needs one of each.
         objective: eq. (3).
-        heldout: the images whose risks move the multipliers; every class needs one.
         targets: P. None for the one-hot labels, an (n, m) tensor for targets that are the same for
             every view of an image, or a function of the view shown, (B, c, h, w) -> (B, m).
         heldout_targets: (n_heldout, m), or None for the one-hot labels.
         config: how to train.
-        loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar, instead of
-            ``config.loss``.
+        loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar; None for the config's.
         checkpoint: where to keep the state, and whether to go on from it.
         progress: show a bar with the held-out average and worst class.
         on_round: called after each round with its row of numbers.
@@ -78,8 +77,8 @@ def fit(
     hint = "; use rdlite.objectives.ROBUST or Objective.named('robust')"
     checks.instance("objective", objective, Objective, hint)
     checks.instance("config", config, TrainConfig)
-    hint = f"loss must be a function, got {loss!r}; a name belongs into config.loss"
-    checks.require(loss is None or callable(loss), hint)
+    cure = "; a name belongs into config.loss"
+    checks.expect(loss is None or callable(loss), "loss", "be a function", repr(loss), cure)
     _check(model, train, heldout, config)
     train, heldout = train.to(device), heldout.to(device)
     if heldout_targets is None:
@@ -149,20 +148,13 @@ def _check(model: nn.Module, train: Split, heldout: Split, config: TrainConfig) 
     for name, split in (("train", train), ("heldout", heldout)):
         checks.instance(name, split, Split, f"; use splits.{name}")
         missing = (split.class_counts == 0).nonzero().flatten().tolist()
-        checks.require(
-            not missing,
-            f"{name} must have an image of every class, got none of {missing}; "
-            "raise head or heldout, or leave the class out",
-        )
+        cure = "; raise head or heldout, or leave the class out"
+        wanted, got = "have an image of every class", f"none of {missing}"
+        checks.expect(not missing, name, wanted, got, cure)
     own, asked = ((s.num_classes, tuple(s.images.shape[1:])) for s in (heldout, train))
-    checks.require(
-        own == asked,
-        f"heldout must have the {asked[0]} classes of train and its images' shape {asked[1]}, "
-        f"got {own[0]} and {own[1]}",
-    )
+    wanted = f"have the {asked[0]} classes of train and its images' shape {asked[1]}"
+    checks.expect(own == asked, "heldout", wanted, f"{own[0]} and {own[1]}")
     normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    checks.require(
-        config.batch_size >= 2 or not normed,
-        "batch_size must be at least 2 for a network with batch norm, got 1",
-    )
+    good, wanted = config.batch_size >= 2 or not normed, "be at least 2 for batch norms"
+    checks.expect(good, "batch_size", wanted, config.batch_size)
     models.check("model", model, train.images, train.num_classes)

@@ -1,8 +1,8 @@
 """The target matrix P that a batch learns from, made here and nowhere else.
 
-``P = mix p + (1 - mix) one_hot(y)``, with p the teacher's probabilities (below eq. (4)). One-hot
-labels are the case without a teacher. Whatever has ``rows(index, view)``, the (B, m) rows of P for
-the images counted by ``index`` and shown as ``view``, can be learned from.
+``P = mix p + (1 - mix) one_hot(y)``, with p the teacher's probabilities (below eq. (4)). Whatever
+has ``rows(index, view)``, the (B, m) rows of P for the images counted by ``index`` and shown as
+``view``, can be learned from.
 """
 
 from __future__ import annotations
@@ -44,10 +44,8 @@ class Consistent:
     def rows(self, index: Tensor, view: Tensor) -> Tensor:
         p, one_hot = self.label(view), self.one_hot[index]
         checks.tensor("targets", p)
-        checks.require(
-            p.shape == one_hot.shape,
-            f"targets must have shape {tuple(one_hot.shape)} for a batch, got {tuple(p.shape)}",
-        )
+        wanted = f"have shape {tuple(one_hot.shape)} for a batch"
+        checks.expect(p.shape == one_hot.shape, "targets", wanted, tuple(p.shape))
         return mixed(p, one_hot, self.mix)
 
 
@@ -77,10 +75,8 @@ def shares(mix: float | Tensor, num_classes: int) -> Tensor:
         ValueError: another shape, a share outside [0, 1].
     """
     values = checks.numbers("mix", mix)
-    checks.require(
-        values.shape in ((), (num_classes,)) and bool(((values >= 0) & (values <= 1)).all()),
-        f"mix must be a number in [0, 1], or {num_classes} of them, got {mix}",
-    )
+    good = values.shape in ((), (num_classes,)) and bool(((values >= 0) & (values <= 1)).all())
+    checks.expect(good, "mix", f"be a number in [0, 1], or {num_classes} of them", mix)
     return values
 
 
@@ -93,10 +89,8 @@ def as_targets(targets: Tensor | Callable | Targets | None, train: Split) -> Tar
     if callable(targets):
         return Consistent(targets, train.one_hot())
     checks.tensor("targets", targets)
-    wanted = (len(train), train.num_classes)
-    checks.require(
-        targets.shape == wanted, f"targets must have shape {wanted}, got {tuple(targets.shape)}"
-    )
+    wanted, came = (len(train), train.num_classes), tuple(targets.shape)
+    checks.expect(came == wanted, "targets", f"have shape {wanted}", came)
     return Fixed(targets.to(train.images.device))
 
 
