@@ -370,6 +370,7 @@ def test_jupytext_opens_a_source_as_a_notebook_and_saves_it_unchanged(source, tm
     tags = {tag for cell in opened.cells for tag in cell.metadata.get("tags", [])}
     assert {"exercise", "solution"} <= tags <= set(build.TAGS)
     file.with_suffix(".ipynb").unlink()
+    opened.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}  # the kernel's
     manager.save({"type": "notebook", "content": opened}, source.name)
     assert file.read_text() == source.read_text()
 
