@@ -113,7 +113,7 @@ def study(
 ) -> int:
     """Train every run of a TOML file. A killed study goes on where it was."""
     from rdlite.guards import files
-    from rdlite.studies import GridSpec, grid, results, run_grid
+    from rdlite.studies import GridSpec, grid, results
     from rdlite.studies.spec import recipe
 
     file = recipe(spec)
@@ -125,7 +125,7 @@ def study(
     if dry_run:
         return 0
     try:
-        table, trouble = run_grid(wanted, executor=dask, store=store), None
+        table, trouble = grid.run_grid(wanted, executor=dask, store=store), None
     except grid.Diverged as error:
         table, trouble = error.table, error
     if not table.empty:

@@ -8,13 +8,14 @@ import pytest
 from rdlite import baselines
 from rdlite.studies.grid import networks
 from rdlite.studies.spec import RECIPES, GridSpec, recipe
+from rdlite.studies.table import settings
 
 TEACHERS = ("standard", "balanced", "robust")
 
 
 def rows(name):
     """What a recipe trains, as rows of settings."""
-    return [run.settings for run in GridSpec.from_file(recipe(name)).runs()]
+    return [settings(run) for run in GridSpec.from_file(recipe(name)).runs()]
 
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)

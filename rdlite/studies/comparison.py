@@ -38,6 +38,8 @@ WORDS = {  # (method, teacher, student) -> what it is called, of the first pair 
     ("post-shifted", "standard", "standard"): "post-shifting of standard KD",
     ("ada-alpha", "standard", "standard"): "AdaAlpha [reading]",
     ("ada-margin", "standard", "standard"): "AdaMargin [reading]",
+    ("bkd", "standard", "standard"): "BKD",
+    ("ltkd", "standard", "standard"): "LTKD [reading]",
 }
 KEYS = {
     name: dict(zip(("method", "teacher", "student"), key, strict=True))
