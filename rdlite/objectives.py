@@ -22,7 +22,6 @@ from rdlite.guards.door import checked
 SMALLEST_WEIGHT = 1e-8  # class weights of mean 1 are kept above this, so that log c is finite
 
 
-@checked(prior=checks.simplex)
 def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) -> Tensor:
     """Risk of each class, eq. (1) for one-hot targets and eq. (4) for soft ones.
 
@@ -51,7 +50,9 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
     return risks.where(has_mass, torch.nan)
 
 
-@checked(class_weights=checks.positive)
+class_risks = checked(class_risks, prior=checks.simplex)
+
+
 def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """The margin loss of eq. (8): cross-entropy of ``logits - log(class_weights)``.
 
@@ -79,7 +80,9 @@ def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tenso
     return -(targets * log_probabilities).sum(1).mean()
 
 
-@checked(class_weights=checks.positive)
+margin_loss = checked(margin_loss, class_weights=checks.positive)
+
+
 def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """Class-weighted cross-entropy, ``sum_y c_y P_y l(y, f)``: the game's own loss.
 
@@ -90,6 +93,9 @@ def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> T
     tensor(2.0794)
     """
     return -(class_weights * targets * torch.log_softmax(logits, 1)).sum(1).mean()
+
+
+reweighted_loss = checked(reweighted_loss, class_weights=checks.positive)
 
 
 LOSSES = {"margin": margin_loss, "reweighted": reweighted_loss}

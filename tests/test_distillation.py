@@ -9,6 +9,7 @@ import torch
 from rdlite import data, distillation, models
 from rdlite.data import Splits
 from rdlite.distillation import distill, predict, soft_targets
+from rdlite.guards import checks
 from rdlite.objectives import ROBUST
 from rdlite.training import TrainConfig, fit
 
@@ -190,3 +191,19 @@ def test_drawn_views_come_in_from_the_border_as_the_config_says(monkeypatch):
     config = TrainConfig(epochs=8, batch_size=16, shift=3, padding="reflect")
     distill(*linear, splits, ROBUST, teacher_view="views", config=config)
     assert min(darkest) == 255
+
+
+@pytest.mark.parametrize("teacher_view", distillation.TEACHER_VIEWS)
+def test_a_teacher_s_labels_pass_the_checks_once(teacher, long_tail, monkeypatch, teacher_view):
+    """Training and held-out targets: each row once in ``fit``, and never in a step."""
+    seen, real = [], checks.row_stochastic
+
+    def counted(name, targets, *arguments):
+        seen.append((name, len(targets)))
+        real(name, targets, *arguments)
+
+    monkeypatch.setattr(checks, "row_stochastic", counted)
+    taught(teacher, long_tail, teacher_view=teacher_view, views=2)
+    rows = len(long_tail.train) * (2 if teacher_view == "views" else 1)
+    assert sum(n for name, n in seen if name == "targets") == rows
+    assert [n for name, n in seen if name == "heldout_targets"] == [len(long_tail.heldout)]

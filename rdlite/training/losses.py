@@ -76,7 +76,6 @@ def _one_process(method: str, reason: str) -> None:
     checks.require(processes == 1, f"{method} trains in one process, got {processes}: {reason}")
 
 
-@checked(margins=checks.finite)
 def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
     """``sum_y P_y log(1 + sum_{j != y} exp(g_y - (f_y - f_j)))``, mean over the batch, nats.
 
@@ -89,6 +88,9 @@ def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Te
     """
     losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
     return (targets * losses).sum(1).mean()
+
+
+adaptive_margin_loss = checked(adaptive_margin_loss, margins=checks.finite)
 
 
 def _log_sum_of_others(logits: Tensor) -> Tensor:
