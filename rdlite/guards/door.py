@@ -1,10 +1,12 @@
-"""A formula behind its checks: made at the door that a user calls; what lies inside trusts."""
+"""Checks at the door that a user calls: of a formula, and of the fields of a dataclass."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -14,10 +16,8 @@ from rdlite.guards import checks
 def checked(**vectors: Callable[[str, Tensor], None]) -> Callable[[Callable], Callable]:
     """A formula of logits (B, m), targets (B, m) and (m,) vectors, behind the checks of all three.
 
-    A loop that has checked them before takes the formula alone: ``formula.__wrapped__``.
-
-    Args:
-        vectors: name of an argument -> the check of its values; None as the argument passes.
+    Each vector has a check of its values; None passes. A loop that has checked them before takes
+    the formula alone: ``formula.__wrapped__``.
     """
 
     def decorated(formula: Callable) -> Callable:
@@ -36,3 +36,16 @@ def checked(**vectors: Callable[[str, Tensor], None]) -> Callable[[Callable], Ca
         return guarded
 
     return decorated
+
+
+def ranged(default: object, check: Callable, *allowed: object, **limits: object) -> Any:
+    """A field with its range, which is a function of `rdlite.guards.checks` and its arguments."""
+    return field(default=default, metadata={"check": lambda n, v: check(n, v, *allowed, **limits)})
+
+
+def check_ranges(made: object) -> None:
+    """Every `ranged` field of ``made`` is in its range, or None where that is the default."""
+    for one in fields(made):
+        value = getattr(made, one.name)
+        if "check" in one.metadata and (value is not None or one.default is not None):
+            one.metadata["check"](one.name, value)
