@@ -28,7 +28,7 @@ import rdlite
 from rdlite import __main__ as cli
 from rdlite import baselines, data, metrics, models, multipliers, plots, studies, theory
 from rdlite.data import Split, batches, from_arrays, from_folder
-from rdlite.data.hosts import ARCHIVES
+from rdlite.data.named import ARCHIVES
 from rdlite.distillation import distill, predict, soft_targets
 from rdlite.objectives import (
     BALANCED,

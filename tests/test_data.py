@@ -394,7 +394,7 @@ def test_damaged_archive_is_explained_and_not_unpacked(copy, name, damage):
     with pytest.raises(OSError, match="is damaged") as error:
         data.load(root=copy.parents[1])
     assert_explains(error, archive)
-    assert f"({len(archive.read_bytes())} bytes)" in str(error.value)
+    assert f"({len(archive.read_bytes()):,} bytes)" in str(error.value)
     assert not unpacked.exists()
 
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rdlite.data import archives
-from rdlite.data.archives import fetch
-from rdlite.data.hosts import ARCHIVES, Archive
+from rdlite.data.archives import Archive, fetch
+from rdlite.data.named import ARCHIVES
 
 CONTENT = bytes(range(256)) * 4000  # about 1 MB: several blocks
 HALF = len(CONTENT) // 2

@@ -11,7 +11,7 @@ from test_data_archives import entry, host, tar_of  # noqa: F401
 
 from rdlite import data
 from rdlite.data import protocol
-from rdlite.data.hosts import ARCHIVES
+from rdlite.data.named import ARCHIVES
 
 CIFAR10_NAMES = [
     "airplane", "automobile", "bird", "cat", "deer",

@@ -9,7 +9,7 @@ from PIL import Image
 from test_data_archives import entry, zip_of
 
 from rdlite import data
-from rdlite.data.hosts import ARCHIVES
+from rdlite.data.named import ARCHIVES
 
 TOP, M, EACH, VAL = "tiny-imagenet-200", 200, 3, 2
 # the ids are not in alphabetical order, as in the official wnids.txt

@@ -35,7 +35,7 @@ from test_report import table as rows_of_a_study
 
 from rdlite import __main__ as cli
 from rdlite import data, plots
-from rdlite.data.hosts import ARCHIVES
+from rdlite.data.named import ARCHIVES
 from rdlite.panels import ClassWeightPanel, PlanePanel, TeacherPanel, TradeoffPanel
 from rdlite.panels.base import Panel, slider
 from rdlite.studies import figures, report, results

@@ -2,19 +2,6 @@
 
 The training pool of a data set is cut into train and held-out, both with the same exponential
 profile; the official test set stays whole. Nothing is ever chosen on the test set.
-
-splits          Split, Splits
-protocol        the profile, and the draw that every data set shares
-named           load
-own             from_arrays, from_folder
-fashion_mnist   from the archives in the repository
-cifar           CIFAR-10 and CIFAR-100, from their binary archives
-tiny_imagenet   200 classes at 64 x 64 pixels
-digits          scikit-learn's 8 x 8 digits
-hosts           where the other archives come from
-archives        downloaded, resumed, checked, decoded once
-pictures        image files as pixels
-batches         what a training step sees
 """
 
 from rdlite.data.fashion_mnist import FASHION_MNIST_ARCHIVES, FASHION_MNIST_CLASSES

@@ -15,6 +15,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +23,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from rdlite.data.hosts import ARCHIVES, Archive
 from rdlite.data.splits import Split
 from rdlite.guards import checks, files
 
@@ -32,10 +32,25 @@ TIMEOUT = 30.0  # seconds without a byte after which a request counts as broken
 BLOCK = 1 << 18  # bytes read at a time
 LARGEST_UNPACKED = 1 << 30  # bytes of all members together; the largest archive here has 0.25e9
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, KeyError)
+DAMAGE += (ValueError, TypeError)
 
 
-def read(name: str, root: Path, decode: Callable) -> tuple[Split, Split]:
-    """Pool and test set of the archive ``name``, which is fetched and decoded where needed.
+@dataclass(frozen=True)
+class Archive:
+    """An official archive and what is in it; every image has 3 channels."""
+
+    file: str  # where it lies below the data folder
+    url: str
+    md5: str  # CIFAR's page publishes its own, Tiny ImageNet's is the one in wide use
+    num_bytes: int
+    train: int  # labelled images for the pool
+    test: int
+    classes: int
+    side: int  # pixels
+
+
+def read(archive: Archive, decode: Callable, root: Path) -> list[Split]:
+    """Pool and test set of an archive, which is fetched and decoded where needed.
 
     The images of the pool stay on the disk until they are drawn.
 
@@ -46,17 +61,15 @@ def read(name: str, root: Path, decode: Callable) -> tuple[Split, Split]:
     Raises:
         OSError: the archive cannot be had, is damaged, or does not hold what it should.
     """
-    archive = ARCHIVES[name]
     folder = (root / archive.file).parent / f"decoded-{archive.md5[:8]}"
-    if (kept := _kept(folder, archive)) is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if _kept(folder, archive) is None:  # else another process has done it by now
-                _decode_into(folder, archive, fetch(archive, root), decode)
-        kept = _kept(folder, archive)
-    if kept is None:
-        raise OSError(f"{folder} was written and cannot be read back; delete it and try again")
-    return kept
+    with contextlib.suppress(OSError):
+        return _kept(folder, archive)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        with contextlib.suppress(OSError):
+            return _kept(folder, archive)  # another process has done it by now
+        _decode_into(folder, archive, fetch(archive, root), decode)
+        return _kept(folder, archive)
 
 
 def fetch(archive: Archive, root: Path) -> Path:
@@ -73,23 +86,26 @@ def fetch(archive: Archive, root: Path) -> Path:
         f"or by hand: download {archive.url} ({archive.num_bytes:,} bytes, MD5 {archive.md5}), in "
         f"a browser or on another machine, and put it at {path}"
     )
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _download(archive, part)
-        except (OSError, HTTPException, ValueError) as error:
-            raise OSError(
-                f"{path} is missing and could not be downloaded from {archive.url}: {error}; "
-                f"{_size(part):,} of {archive.num_bytes:,} bytes are kept, run it again to go on, "
-                f"{by_hand}"
-            ) from error
-        part.replace(path)
-    elif (found := _md5(path)) != archive.md5:
+    if path.exists():
+        check_sum(path, archive.md5, f"delete it to download it again, {by_hand}")
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _download(archive, part)
+    except (OSError, HTTPException, ValueError) as error:
+        kept = f"{_size(part):,} of {archive.num_bytes:,} bytes are kept"
         raise OSError(
-            f"{path} is damaged: expected MD5 {archive.md5}, got {found} ({_size(path):,} bytes); "
-            f"delete it to download it again, {by_hand}"
-        )
-    return path
+            f"{path} is missing and could not be downloaded from {archive.url}: {error}; "
+            f"{kept}, run it again to go on, {by_hand}"
+        ) from error
+    return part.replace(path)
+
+
+def check_sum(path: Path, md5: str, cure: str) -> None:
+    """OSError, whose message ends with ``cure``, unless the file has the right sum."""
+    if (found := _md5(path)) != md5:
+        got = f"got {found} ({_size(path):,} bytes)"
+        raise OSError(f"{path} is damaged: expected MD5 {md5}, {got}; {cure}")
 
 
 def _download(archive: Archive, part: Path) -> None:
@@ -149,16 +165,16 @@ def _md5(path: Path) -> str:
 
 def read_tar(path: Path, wanted: list[str]) -> dict[str, bytes]:
     """The ``wanted`` members of a .tar.gz file, in this order; OSError where one cannot be had."""
-    found, total = {}, 0
+    found, total = dict.fromkeys(wanted), 0
     with _explained(path), tarfile.open(path, "r:gz") as archive:
         for member in archive:
             total += member.size
             _check_member(member.name, total)
-            if member.name in wanted and member.isreg():
+            if member.name in found and member.isreg():
                 found[member.name] = archive.extractfile(member).read()
-        for name in wanted:
-            checks.require(name in found, f"it has no file {name}")
-    return {name: found[name] for name in wanted}
+        for name, content in found.items():
+            checks.require(content is not None, f"it has no file {name}")
+    return found
 
 
 @contextlib.contextmanager
@@ -177,11 +193,8 @@ def _check_member(name: str, total: int) -> None:
     parts = PurePosixPath(name)
     inside = not (parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name)
     checks.require(inside, f"it is not safe: its member {name!r} leads out of the archive's folder")
-    checks.require(
-        total <= LARGEST_UNPACKED,
-        f"it is not safe: up to {name!r} it unpacks to {total:,} bytes, more than "
-        f"{LARGEST_UNPACKED:,}",
-    )
+    much = f"up to {name!r} it unpacks to {total:,} bytes, more than {LARGEST_UNPACKED:,}"
+    checks.require(total <= LARGEST_UNPACKED, f"it is not safe: {much}")
 
 
 @contextlib.contextmanager
@@ -189,7 +202,7 @@ def _explained(path: Path) -> Iterator[None]:
     """What a damaged archive raises, or one that holds something else, as an OSError naming it."""
     try:
         yield
-    except (*DAMAGE, ValueError) as error:
+    except DAMAGE as error:
         raise OSError(f"{path} cannot be read: {error}") from error
 
 
@@ -216,11 +229,10 @@ def _decode_into(folder: Path, archive: Archive, path: Path, decode: Callable) -
             np.save(file, np.asarray(array), allow_pickle=False)
 
 
-def _kept(folder: Path, archive: Archive) -> list[Split] | None:
-    """What an earlier call has kept, or None where a file is missing or not as it should be."""
-    parts = []
-    try:
-        names = tuple(map(str, np.load(folder / "class_names.npy", allow_pickle=False)))
+def _kept(folder: Path, archive: Archive) -> list[Split]:
+    """What an earlier call has kept; OSError where a file is missing or not as it should be."""
+    with _explained(folder):
+        parts, names = [], tuple(map(str, np.load(folder / "class_names.npy", allow_pickle=False)))
         for part, n in (("train", archive.train), ("test", archive.test)):
             # "c": read on demand, and never written back
             images = np.load(folder / f"{part}_images.npy", mmap_mode="c", allow_pickle=False)
@@ -229,6 +241,4 @@ def _kept(folder: Path, archive: Archive) -> list[Split] | None:
             checks.require(right and len(names) == archive.classes, "another shape")
             images = torch.from_numpy(images if part == "train" else np.array(images))
             parts.append(Split(images, torch.from_numpy(labels), names))
-    except (OSError, ValueError, TypeError, EOFError):
-        return None
     return parts

@@ -24,7 +24,7 @@ def as_input(images: Tensor) -> Tensor:
     tensor([-1.,  1.])
     """
     checks.tensor("images", images)
-    checks.require(images.dtype == torch.uint8, f"images must be uint8, got {images.dtype}")
+    checks.expect(images.dtype == torch.uint8, "images", "be uint8", images.dtype)
     return images.float().mul_(2 / 255).sub_(1)
 
 
@@ -40,20 +40,14 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Te
     checks.integer("n", n, low=1)
     checks.integer("batch_size", batch_size, low=1)
     order = torch.randperm(n, generator=generator, device=generator.device)
-    size = min(batch_size, n)
-    for i in range(steps_per_epoch(n, batch_size)):
-        yield order[i * size : (i + 1) * size]
+    yield from order.split(int(min(batch_size, n)))[: steps_per_epoch(n, batch_size)]
 
 
 def class_balanced(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Index batches of one epoch in which every class comes equally often on average.
 
-    Each image is drawn by itself: first a class, then one of its images, with replacement.
-
-    Args:
-        labels: (n,) int64, each of 0..m-1 at least once.
-        batch_size: images a batch.
-        generator: on the device of the labels.
+    Each image is drawn by itself: first a class, then one of its images, with replacement. The
+    labels, (n,) int64, hold each of 0..m-1; the generator is on their device.
 
     >>> labels = torch.tensor([0] * 9 + [1])
     >>> batch = next(class_balanced(labels, 8, torch.Generator().manual_seed(0)))
@@ -64,10 +58,8 @@ def class_balanced(labels: Tensor, batch_size: int, generator: torch.Generator) 
     checks.class_indices("labels", labels)
     counts = torch.bincount(labels)
     missing = (counts == 0).nonzero().flatten().tolist()
-    checks.require(
-        len(labels) > 0 and not missing,
-        f"labels must have an image of every class, got none of {missing or 'any'}",
-    )
+    good, wanted = len(labels) > 0 and not missing, "have an image of every class"
+    checks.expect(good, "labels", wanted, f"none of {missing or 'any'}")
     by_class, ends = labels.argsort(stable=True), counts.cumsum(0)
     size, draw = min(batch_size, len(labels)), {"generator": generator, "device": labels.device}
     for _ in range(steps_per_epoch(len(labels), batch_size)):
@@ -96,14 +88,11 @@ def augment(
     """A random view of each image: moved by up to ``shift`` pixels, mirrored half of the time.
 
     Args:
-        images: (B, c, h, w) uint8.
+        images: (B, c, h, w) uint8; unchanged, and the views are of the same shape and type.
         generator: on the device of the images.
         shift: largest move in each direction, pixels.
         flip: mirror left-right with probability 1/2.
         padding: what comes in from the border, ``"zero"`` (black) or the image, ``"reflect"``-ed.
-
-    Returns:
-        (B, c, h, w) uint8; ``images`` itself is unchanged.
 
     Raises:
         ValueError: a shift below 0, or as large as an image that is reflected.
@@ -116,25 +105,23 @@ def _padded(images: Tensor, shift: int, padding: str) -> Tensor:
     """(n, c, h + 2 shift, w + 2 shift): the images with a border to move into."""
     checks.integer("shift", shift, low=0)
     checks.choice("padding", padding, PADDINGS)
-    shape = tuple(images.shape)
-    checks.require(len(shape) == 4, f"images must have shape (B, c, h, w), got {shape}")
+    checks.expect(images.ndim == 4, "images", "have shape (B, c, h, w)", tuple(images.shape))
     if not shift:
         return images
     if padding == "zero":
         return torch.nn.functional.pad(images, (shift,) * 4)
-    side = min(shape[2:])
-    checks.require(
-        shift < side,
-        f"shift must be less than the image's {side} pixels where it is reflected, got {shift}",
-    )  # torch's own reflection does not take uint8
-    rows, columns = (np.pad(np.arange(size), shift, mode="reflect") for size in shape[2:])
+    side = min(images.shape[2:])
+    wanted = f"be less than the image's {side} pixels where it is reflected"
+    checks.expect(shift < side, "shift", wanted, shift)
+    # torch's own reflection does not take uint8
+    rows, columns = (np.pad(np.arange(n), shift, mode="reflect") for n in images.shape[2:])
     return images[:, :, rows[:, None], columns]
 
 
 def _views(
     padded: Tensor, index: Tensor, generator: torch.Generator, shift: int, flip: bool
 ) -> Tensor:
-    """A random window of each image of ``index``, mirrored half of the time; see `augment`."""
+    """A random window of each image of ``index``, mirrored half of the time."""
     draw = {"generator": generator, "device": padded.device}
     h, w = (size - 2 * shift for size in padded.shape[2:])
     windows = padded.unfold(2, h, 1).unfold(3, w, 1)  # (n, c, 2s+1, 2s+1, h, w), a view
@@ -158,8 +145,7 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
     Its state can be kept and taken up again in the middle of an epoch. The images are padded once.
 
     Args:
-        images: (n, c, h, w) uint8.
-        labels: (n,) int64.
+        images, labels: (n, c, h, w) uint8 and (n,) int64.
         batch_size, sampling: see `shuffled` and `class_balanced`.
         seed: of the order and of the augmentation.
         shift, flip, padding: see `augment`.
@@ -195,8 +181,7 @@ class Views(Iterator[tuple[Tensor, Tensor]]):
         if not self.waiting:
             self.waiting = list(self.epoch(self.labels, self.batch_size, self.generator))
         index = self.waiting.pop(0)
-        view = _views(self.padded, index, self.generator, self.shift, self.flip)
-        return index, as_input(view)
+        return index, as_input(_views(self.padded, index, self.generator, self.shift, self.flip))
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on with the same batches."""

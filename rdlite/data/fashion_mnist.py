@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from rdlite.data import archives
 from rdlite.data.splits import Split
 from rdlite.guards import files
 
@@ -27,10 +27,8 @@ FASHION_MNIST_ARCHIVES = {  # file: (MD5 of the archive, bytes when unpacked)
 def read(root: Path) -> tuple[Split, Split]:
     """The pool of 60,000 and the test set of 10,000 images, (n, 1, 28, 28)."""
     raw = root / "FashionMNIST" / "raw"
-    arrays = [
-        torch.from_numpy(np.fromfile(_unpack(raw / file, *whole), np.uint8))
-        for file, whole in FASHION_MNIST_ARCHIVES.items()
-    ]
+    unpacked = [_unpack(raw / file, *whole) for file, whole in FASHION_MNIST_ARCHIVES.items()]
+    arrays = [torch.from_numpy(np.fromfile(file, np.uint8)) for file in unpacked]
     pool, test = (  # without the headers, 16 bytes before pixels and 8 before labels
         Split(pixels[16:].view(-1, 1, 28, 28), labels[8:].long(), FASHION_MNIST_CLASSES)
         for pixels, labels in (arrays[:2], arrays[2:])
@@ -49,12 +47,7 @@ def _unpack(archive: Path, md5: str, unpacked_bytes: int) -> Path:
     )
     if not archive.exists():
         raise FileNotFoundError(f"{archive} is missing, expected with MD5 {md5}; {remedy}")
-    packed = archive.read_bytes()
-    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise OSError(
-            f"{archive} is damaged: expected MD5 {md5}, got {found} ({len(packed)} bytes); {remedy}"
-        )
+    archives.check_sum(archive, md5, remedy)
     with files.whole(target) as file:
-        file.write_bytes(gzip.decompress(packed))
+        file.write_bytes(gzip.decompress(archive.read_bytes()))
     return target

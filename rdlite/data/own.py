@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
 
 ENDINGS = (".png", ".jpg", ".jpeg")
+Array = np.ndarray | Tensor
 
 
 def from_arrays(
-    images: np.ndarray | Tensor,
-    labels: np.ndarray | Tensor,
+    images: Array,
+    labels: Array,
     *,
-    test_images: np.ndarray | Tensor,
-    test_labels: np.ndarray | Tensor,
+    test_images: Array,
+    test_labels: Array,
     class_names: Sequence[str] | None = None,
     imbalance: float = 100,
     head: int | None = None,
@@ -42,8 +44,7 @@ def from_arrays(
         test_images: (n', c, h, w) uint8, kept whole, best with equally many of each class.
         test_labels: (n',) like ``labels``.
         class_names: m names; by default the numbers.
-        imbalance, head, heldout, seed, size, selection: see `rdlite.data.load`; ``head=None`` takes
-            as many images as the classes allow.
+        imbalance, head, heldout, seed, size, selection: see `rdlite.data.load`.
         name: of the data set. The fingerprint covers the pixels too.
 
     Raises:
@@ -57,20 +58,9 @@ def from_arrays(
     pool = _split("", images, labels, class_names)
     test = _split("test_", test_images, test_labels, pool.class_names)
     shape, came = (tuple(split.images.shape[1:]) for split in (pool, test))
-    checks.require(
-        came == shape,
-        f"test_images must have the shape of images after the first axis, {shape}, got {came}",
-    )
-    side = min(shape[1:])
-    options = protocol.Options(
-        imbalance=imbalance,
-        head=head,
-        heldout=heldout,
-        selection=selection,
-        seed=seed,
-        size=size,
-        side=side,
-    )
+    wanted = f"have the shape of images after the first axis, {shape}"
+    checks.expect(came == shape, "test_images", wanted, came)
+    options = protocol.Options(imbalance, head, heldout, seed, selection, size, min(shape[1:]))
     content = hashlib.sha256()
     for part in (pool.images, pool.labels, test.images, test.labels):
         content.update(f"{tuple(part.shape)}".encode())
@@ -100,69 +90,53 @@ def from_folder(
         in_channels: 3 for colour, 1 for grey; the images are converted.
         class_names: the class folders from the largest class of the long tail to the smallest;
             by default in alphabetical order.
-        imbalance, head, heldout, seed, selection, name: see `from_arrays`. The fingerprint covers
-            the names and bytes of the files, so it does not depend on ``size``.
+        imbalance, head, heldout, seed, selection: see `rdlite.data.load`.
+        name: of the data set. The fingerprint covers names and bytes of the files, not ``size``.
 
     Raises:
         ValueError: class folders that differ between train and test, a class without images.
         FileNotFoundError, OSError: no such folder, or an image that cannot be read.
     """
-    options = protocol.Options(
-        imbalance=imbalance, head=head, heldout=heldout, selection=selection, seed=seed
-    )
+    options = protocol.Options(imbalance, head, heldout, seed, selection)
     checks.integer("size", size, low=4)
-    checks.require(
-        isinstance(path, (str, os.PathLike)), f"path must be the name of a folder, got {path!r}"
-    )
-    checks.require(in_channels in (1, 3), f"in_channels must be 1 or 3, got {in_channels!r}")
+    is_path = isinstance(path, (str, os.PathLike))
+    checks.expect(is_path, "path", "be the name of a folder", repr(path))
+    checks.expect(in_channels in (1, 3), "in_channels", "be 1 or 3", repr(in_channels))
     folders = Path(path) / "train", Path(path) / "test"
     found, in_test = map(_classes, folders)
-    checks.require(
-        found == in_test,
-        f"{folders[0]} and {folders[1]} must have the same class folders; "
-        f"only one of them has {sorted(set(found) ^ set(in_test))}",
-    )
+    words = f"{folders[0]} and {folders[1]} must have the same class folders; only one of them has"
+    alone = sorted({*found} ^ {*in_test})
+    checks.require(not alone, f"{words} {alone}")
     names = tuple(found if class_names is None else class_names)
-    checks.require(
-        sorted(names) == found,
-        f"class_names must be the class folders {found} in some order, got {class_names!r}",
-    )
-    (pool, digest), (test, test_digest) = (
-        _read_folder(folder, names, size, in_channels) for folder in folders
-    )
+    wanted = f"be the class folders {found} in some order"
+    checks.expect(sorted(names) == found, "class_names", wanted, repr(class_names))
+    pool, digest = _read_folder(folders[0], names, size, in_channels)
+    test, test_digest = _read_folder(folders[1], names, size, in_channels)
     content = f"{in_channels}:{digest}:{test_digest}"
     return protocol.draw(name, pool, test, options, content=content)
 
 
-def _split(
-    part: str,
-    images: np.ndarray | Tensor,
-    labels: np.ndarray | Tensor,
-    class_names: Sequence[str] | None,
-) -> Split:
+def _split(part: str, images: Array, labels: Array, class_names: Sequence[str] | None) -> Split:
     """Images and labels of the arguments whose names begin with ``part``, checked and copied."""
     is_text = isinstance(class_names, str)
-    checks.require(not is_text, f"class_names must be a list of names, got {class_names!r}")
-    pixels, targets = _pixels(f"{part}images", images), _array(f"{part}labels", labels)
-    checks.require(
-        targets.shape == pixels.shape[:1] and targets.dtype.kind in "iu",
-        f"{part}labels must be whole numbers of shape ({len(pixels)},), one for each image, "
-        f"got {targets.dtype} {targets.shape}",
-    )
+    checks.expect(not is_text, "class_names", "be a list of names", repr(class_names))
+    name = f"{part}labels"
+    pixels, targets = _pixels(f"{part}images", images), _array(name, labels)
+    good = targets.shape == pixels.shape[:1] and targets.dtype.kind in "iu"
+    wanted = f"be whole numbers of shape ({len(pixels)},), one for each image"
+    checks.expect(good, name, wanted, checks.kind_of(targets))
     if class_names is None:
         class_names = range(int(targets.max()) + 1)
     names, targets = tuple(map(str, class_names)), torch.from_numpy(targets.astype(np.int64))
-    checks.class_indices(f"{part}labels", targets, len(names))
+    checks.class_indices(name, targets, len(names))
     split = Split(torch.from_numpy(pixels), targets, names)
     missing = (split.class_counts == 0).nonzero().flatten().tolist()
-    checks.require(
-        not missing,
-        f"{part}labels must have every class of 0..{len(names) - 1}, got none of {missing[:10]}",
-    )
+    wanted = f"have every class of 0..{len(names) - 1}"
+    checks.expect(not missing, name, wanted, f"none of {missing[:10]}")
     return split
 
 
-def _pixels(name: str, values: np.ndarray | Tensor) -> np.ndarray:
+def _pixels(name: str, values: Array) -> np.ndarray:
     """A copy of (n, c, h, w) uint8 images; the message says what makes others such."""
     array, hint = _array(name, values), ""
     last = array.ndim == 4 and array.shape[-1] <= 4 and array.shape[1] not in (1, 3, array.shape[3])
@@ -174,31 +148,26 @@ def _pixels(name: str, values: np.ndarray | Tensor) -> np.ndarray:
         hint = f"; use numpy.moveaxis({name}, -1, 1)"
     elif array.dtype != np.uint8:
         hint = "; scale the pixels to 0..255 and use .astype('uint8')"
-    checks.require(
-        array.dtype == np.uint8 and array.ndim == 4 and array.size > 0 and not last,
-        f"{name} must be uint8 of shape (n, c, h, w) with n >= 1, "
-        f"got {array.dtype} {array.shape}{hint}",
-    )
+    good = array.dtype == np.uint8 and array.ndim == 4 and array.size > 0 and not last
+    wanted = "be uint8 of shape (n, c, h, w) with n >= 1"
+    checks.expect(good, name, wanted, checks.kind_of(array), hint)
     return np.array(array, order="C")
 
 
-def _array(name: str, values: np.ndarray | Tensor) -> np.ndarray:
+def _array(name: str, values: Array) -> np.ndarray:
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    try:
+    with contextlib.suppress(ValueError):
         return np.asarray(values)
-    except ValueError:
-        raise ValueError(
-            f"{name} must be an array of one shape, got {checks.shown(values)}; do the images "
-            "differ in size?"
-        ) from None
+    cure = "; do the images differ in size?"
+    checks.expect(False, name, "be an array of one shape", checks.shown(values), cure)
 
 
 def _classes(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing; it must hold a folder for each class")
     found = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name[0] != ".")
-    checks.require(len(found) >= 2, f"{folder} must hold at least 2 class folders, got {found}")
+    checks.expect(len(found) >= 2, folder, "hold at least 2 class folders", found)
     return found
 
 

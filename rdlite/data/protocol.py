@@ -17,29 +17,25 @@ from torch import Tensor
 
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
+from rdlite.guards.door import check_ranges, ranged
 
 LEAST_SELECTED = 20  # images a class, so that a choice does not hang on two of them
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options:
     """What to draw of a data set, as `rdlite.data.load` explains it; ValueError if out of range."""
 
-    imbalance: float
-    head: int | None
-    heldout: int
-    seed: int
-    selection: int = 0
+    imbalance: float = ranged(100, checks.number, low=1)
+    head: int | None = ranged(None, checks.integer, low=1)
+    heldout: int = ranged(200, checks.integer, low=0)
+    seed: int = ranged(0, checks.integer, low=0, high=2**32 - 1)
+    selection: int = ranged(0, checks.integer, low=0)
     size: int | None = None
     side: float = math.inf  # of the images, pixels: the largest size
 
     def __post_init__(self) -> None:
-        checks.number("imbalance", self.imbalance, low=1)
-        if self.head is not None:
-            checks.integer("head", self.head, low=1)
-        checks.integer("heldout", self.heldout, low=0)
-        checks.integer("selection", self.selection, low=0)
-        checks.integer("seed", self.seed, low=0, high=2**32 - 1)
+        check_ranges(self)
         if self.size is not None:
             checks.integer("size", self.size, low=4, high=self.side)
 
@@ -70,8 +66,7 @@ def draw(name: str, pool: Split, test: Split, options: Options, *, content: str 
 
     Args:
         name: of the data set; part of the fingerprint.
-        pool: every image that may be drawn.
-        options: how many, and which.
+        options: how many of the ``pool``, and which.
         content: what else the fingerprint has to cover, for data that the name does not identify.
 
     Raises:
@@ -80,7 +75,8 @@ def draw(name: str, pool: Split, test: Split, options: Options, *, content: str 
     m, rho, heldout = pool.num_classes, options.imbalance, options.heldout
     least = LEAST_SELECTED if options.selection else 0
     counts = long_tail_counts(options.selection, m, rho, at_least=least)
-    chosen = _set_aside(pool.labels, counts)
+    cure = "; lower selection, or use 0 for none"
+    [chosen] = _cut(pool.labels, [counts], 0, "selection asks", cure)  # the same for every seed
     labels = pool.labels.index_fill(0, chosen, -1)  # of no class, so that no seed draws them
     identity = f"{name}:{content}" if content else name
     if options.selection:
@@ -110,39 +106,31 @@ def _largest_head(available: list[int], heldout_counts: list[int], imbalance: fl
     return bisect_left(range(2, available[0] + 1), True, key=too_many) + 1
 
 
-def _set_aside(labels: Tensor, counts: list[int]) -> Tensor:
-    """Indices of the images for the choice of settings: by a generator that knows no seed."""
-    random, chosen = np.random.RandomState(0), []
-    for k, n in enumerate(counts):
-        members = random.permutation(np.flatnonzero(labels.numpy() == k))
-        checks.require(
-            n <= len(members),
-            f"selection asks for {n} images of class {k}, which has {len(members)}; "
-            "lower selection, or use 0 for none",
-        )
-        chosen.append(members[:n])
-    return torch.from_numpy(np.concatenate(chosen))
-
-
 def _draw(
     name: str, labels: Tensor, train_counts: list[int], heldout_counts: list[int], seed: int
 ) -> tuple[Tensor, Tensor, str]:
     """Indices of train and held-out, disjoint, and the hash that identifies them."""
-    random = np.random.RandomState(seed)
     left = " left beside selection" if (labels < 0).any() else ""
-    train, heldout = [], []
-    for k, (n_train, n_heldout) in enumerate(zip(train_counts, heldout_counts, strict=True)):
+    cure = f"{left}; lower head or heldout (head=None takes what is left)"
+    parts = _cut(labels, [train_counts, heldout_counts], seed, "head and heldout ask", cure)
+    digest = hashlib.sha256(name.encode())
+    for part in parts:
+        digest.update(b"|" + part.numpy().astype("<i8").tobytes())
+    return *parts, digest.hexdigest()[:16]
+
+
+def _cut(
+    labels: Tensor, counts: list[list[int]], seed: int, asking: str, cure: str
+) -> list[Tensor]:
+    """Indices of disjoint parts, with as many images of each class as the part's ``counts`` say."""
+    random, parts = np.random.RandomState(seed), []
+    for k, asked in enumerate(zip(*counts, strict=True)):
         members = random.permutation(np.flatnonzero(labels.numpy() == k))
-        checks.require(
-            n_train + n_heldout <= len(members),
-            f"head and heldout ask for {n_train} + {n_heldout} images of class {k}, "
-            f"which has {len(members)}{left}; lower head or heldout (head=None takes what is left)",
-        )
-        train.append(members[:n_train])
-        heldout.append(members[n_train : n_train + n_heldout])
-    parts = [np.concatenate(part).astype("<i8") for part in (train, heldout)]
-    digest = hashlib.sha256(b"|".join([name.encode(), *(p.tobytes() for p in parts)]))
-    return torch.from_numpy(parts[0]), torch.from_numpy(parts[1]), digest.hexdigest()[:16]
+        words = f"{asking} for {' + '.join(map(str, asked))} images of class {k}"
+        enough = sum(asked) <= len(members)
+        checks.require(enough, f"{words}, which has {len(members)}{cure}")
+        parts.append(np.split(members, np.cumsum(asked))[:-1])
+    return [torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)]
 
 
 def _take(split: Split, indices: Tensor | slice, size: int | None) -> Split:

@@ -31,21 +31,13 @@ class Split:
         images, labels, m = self.images, self.labels, len(self.class_names)
         checks.tensor("images", images)
         checks.tensor("labels", labels)
-        checks.require(
-            images.ndim == 4 and images.dtype == torch.uint8,
-            f"images must be uint8 of shape (n, c, h, w), got {images.dtype} {tuple(images.shape)}",
-        )
-        checks.require(
-            labels.dtype == torch.int64 and labels.shape == images.shape[:1],
-            f"labels must be int64 of shape ({len(images)},), "
-            f"got {labels.dtype} {tuple(labels.shape)}; use labels.long()",
-        )
-        checks.require(m >= 2, f"class_names must name at least 2 classes, got {m}")
-        if len(labels):
-            low, high = int(labels.min()), int(labels.max())
-            checks.require(
-                low >= 0 and high < m, f"labels must be in 0..{m - 1}, got {low}..{high}"
-            )
+        good = images.ndim == 4 and images.dtype == torch.uint8
+        checks.expect(good, "images", "be uint8 of shape (n, c, h, w)", checks.kind_of(images))
+        good = labels.dtype == torch.int64 and labels.shape == images.shape[:1]
+        wanted, cure = f"be int64 of shape ({len(images)},)", "; use labels.long()"
+        checks.expect(good, "labels", wanted, checks.kind_of(labels), cure)
+        checks.expect(m >= 2, "class_names", "name at least 2 classes", m)
+        checks.class_indices("labels", labels, m)
 
     def __len__(self) -> int:
         return len(self.labels)

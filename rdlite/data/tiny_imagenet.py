@@ -13,28 +13,21 @@ from zipfile import ZipFile
 import numpy as np
 
 from rdlite.data import archives, pictures
-from rdlite.data.hosts import Archive
-from rdlite.data.splits import Split
+from rdlite.data.archives import Archive
 from rdlite.guards import checks
 
 TOP = "tiny-imagenet-200"
 TRAIN_IMAGE = re.compile(rf"{TOP}/train/([^/]+)/images/[^/]+\.JPEG")
 
 
-def read(root: Path) -> tuple[Split, Split]:
-    """Pool and test set, (n, 3, 64, 64); the classes are in the order of their WordNet ids."""
-    return archives.read("tiny-imagenet", root, _decode)
-
-
-def _decode(
+def decode(
     path: Path, archive: Archive, pool: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Fill the (n, 3, 64, 64) pool and test set; labels, in the order of the ids, and names."""
     with archives.open_zip(path) as zipped:
         wnids = sorted(set(_text(zipped, "wnids.txt").split()))
-        checks.require(
-            len(wnids) == archive.classes,
-            f"wnids.txt has {len(wnids)} classes, expected {archive.classes}",
-        )
+        n, m = len(wnids), archive.classes
+        checks.require(n == m, f"wnids.txt has {n} classes, expected {m}")
         train = sorted(
             (found[1], name) for name in zipped.namelist() if (found := TRAIN_IMAGE.fullmatch(name))
         )
@@ -65,11 +58,10 @@ def _fill(
     """Decode the (class, name) ``members`` into ``images``; their labels, (n,) int64."""
     from tqdm.auto import tqdm
 
-    unique, side = len({name for _, name in members}), images.shape[-1]
-    checks.require(
-        unique == len(members) == len(images),
-        f"{unique} images in {len(members)} entries, expected {len(images)} of each",
-    )
+    unique, entries = len({name for _, name in members}), len(members)
+    n, side = len(images), images.shape[-1]
+    words = f"{unique} images in {entries} entries, expected {n} of each"
+    checks.require(unique == entries == n, words)
     unknown = sorted({wnid for wnid, _ in members} - set(wnids))
     checks.require(not unknown, f"the classes {unknown[:3]} are not in wnids.txt")
     for i, (_, name) in enumerate(tqdm(members, desc="decoding", unit="image")):

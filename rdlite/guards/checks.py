@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
@@ -30,17 +30,11 @@ def expect(good: bool, name: str, wanted: str, got: object, cure: str = "") -> N
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> None:
-    """``value`` is one of ``allowed``; the message suggests the nearest one.
-
-    >>> choice("heldout_labels", "techer", ["teacher", "one-hot"])
-    Traceback (most recent call last):
-    ValueError: heldout_labels must be one of 'teacher', 'one-hot', got 'techer'; \
-did you mean 'teacher'?
-    """
+    """``value`` is one of ``allowed``; the message suggests the nearest one."""
     allowed = list(allowed)
-    good = isinstance(value, str) and value in allowed
-    wanted = f"be one of {', '.join(map(repr, allowed))}"
-    expect(good, name, wanted, repr(value), "" if good else nearest(value, allowed))
+    if not isinstance(value, str) or value not in allowed:
+        wanted = f"be one of {', '.join(map(repr, allowed))}"
+        expect(False, name, wanted, repr(value), nearest(value, allowed))
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:
@@ -55,12 +49,7 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
 
 
 def instance(name: str, value: object, kind: type, hint: str = "") -> None:
-    """``value`` is of a type; ``hint`` says how to get one.
-
-    >>> instance("train", 3, Tensor, "; use torch.as_tensor(train)")
-    Traceback (most recent call last):
-    ValueError: train must be a torch.Tensor, got 3; use torch.as_tensor(train)
-    """
+    """``value`` is of a type; ``hint`` says how to get one."""
     if not isinstance(value, kind):
         known = {Tensor: "torch.Tensor", torch.nn.Module: "torch.nn.Module"}
         article = "an" if kind.__name__[0] in "AEIO" else "a"
@@ -71,6 +60,11 @@ def shown(value: object) -> str:
     """What came, in a few words: a short value itself, of others the type."""
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
+
+
+def kind_of(array: Tensor | np.ndarray) -> str:
+    """Type and shape of a tensor or an array."""
+    return f"{array.dtype} {tuple(array.shape)}"
 
 
 def tensor(name: str, value: object) -> None:
@@ -148,19 +142,18 @@ def rows_and_labels(name: str, rows: Tensor, labels: Tensor) -> int:
     return rows.shape[1]
 
 
-def floating(name: str, values: Tensor) -> None:
+def floating(name: str, values: Tensor, what: str = "numbers") -> None:
     """``values`` is a tensor of floating point numbers."""
     tensor(name, values)
-    cure = f"; use {name}.float()"
-    expect(values.is_floating_point(), name, "be floating point numbers", values.dtype, cure)
+    good, cure = values.is_floating_point(), f"; use {name}.float()"
+    expect(good, name, f"be floating point {what}", values.dtype, cure)
 
 
 def finite(name: str, values: Tensor) -> None:
     """No NaN or infinity in ``values``."""
     tensor(name, values)
-    if values.is_cpu and not bool(torch.isfinite(values).all()):
-        bad = int((~torch.isfinite(values)).sum())
-        expect(False, name, "be finite", f"{bad} NaN or infinite of {values.numel()} values")
+    bad = int((~torch.isfinite(values)).sum()) if values.is_cpu else 0
+    expect(bad == 0, name, "be finite", f"{bad} NaN or infinite of {values.numel()} values")
 
 
 def scores(name: str, values: Tensor) -> None:
@@ -180,9 +173,7 @@ def row_stochastic(name: str, targets: Tensor, classes: int, rows: int | None = 
     good = targets.ndim == 2 and targets.shape[1] == classes and rows in (None, targets.shape[0])
     wanted = f"have shape ({'n' if rows is None else rows}, {classes})"
     expect(good and len(targets) > 0, name, wanted, tuple(targets.shape))
-    cure = f"; use {name}.float()"
-    good = targets.is_floating_point()
-    expect(good, name, "be floating point probabilities", targets.dtype, cure)
+    floating(name, targets, "probabilities")
     finite(name, targets)
     if targets.is_cpu:
         low, off = float(targets.min()), float((targets.sum(1) - 1).abs().max())
@@ -219,20 +210,17 @@ def positive(name: str, values: Tensor) -> None:
         expect(False, name, "be above 0 for every class", f"{values[first]:g} for class {first}")
 
 
-def counts(name: str, values: Tensor) -> None:
-    """Every entry is finite and at least 0, and one is above 0."""
-    _mass(name, values, "with a positive sum", lambda total: total > 0)
-
-
-def simplex(name: str, values: Tensor) -> None:
-    """Every entry is at least 0 and they sum to 1 (within 1e-3)."""
-    near_1 = "and sum to 1"
-    _mass(name, values, near_1, lambda total: abs(total - 1) <= 1e-3, "; divide by the sum")
-
-
-def _mass(name: str, values: Tensor, wanted: str, good: Callable, cure: str = "") -> None:
+def counts(name: str, values: Tensor, *, of_1: bool = False) -> None:
+    """Every entry is finite and at least 0; the sum is above 0, or 1 (within 1e-3) if ``of_1``."""
     finite(name, values)
     if values.is_cpu:
         low, total = float(values.min()), float(values.sum())
+        good = low >= 0 and (abs(total - 1) <= 1e-3 if of_1 else total > 0)
+        wanted = f"be non-negative {'and sum to 1' if of_1 else 'with a positive sum'}"
         got = f"a smallest entry of {low:g} and a sum of {total:g}"
-        expect(low >= 0 and good(total), name, f"be non-negative {wanted}", got, cure)
+        expect(good, name, wanted, got, "; divide by the sum" if of_1 else "")
+
+
+def simplex(name: str, values: Tensor) -> None:
+    """Every entry is finite and at least 0, and their sum is 1 (within 1e-3)."""
+    counts(name, values, of_1=True)

@@ -1,10 +1,12 @@
-"""A formula behind its checks: made at the door that a user calls; what lies inside trusts."""
+"""Checks at the door that a user calls, of a formula or a dataclass; what lies inside trusts."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -33,3 +35,16 @@ def checked(formula: Callable, **vectors: Callable[[str, Tensor], None]) -> Call
         return formula(*args, **kwargs)
 
     return guarded
+
+
+def ranged(default: object, check: Callable, *allowed: object, **limits: object) -> Any:
+    """A field with its range, which is a function of `rdlite.guards.checks` and its arguments."""
+    return field(default=default, metadata={"check": lambda n, v: check(n, v, *allowed, **limits)})
+
+
+def check_ranges(made: object) -> None:
+    """Every `ranged` field of ``made`` is in its range, or None where that is the default."""
+    for one in fields(made):
+        value = getattr(made, one.name)
+        if "check" in one.metadata and (value is not None or one.default is not None):
+            one.metadata["check"](one.name, value)

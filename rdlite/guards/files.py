@@ -14,24 +14,15 @@ BLOCK = 4096  # bytes that a small file takes
 
 
 def folder(path: str | Path, name: str = "folder") -> Path:
-    """``path`` as a folder in which files can be made; it is made where it is not there.
-
-    Args:
-        path: where.
-        name: of the argument, for the message.
-
-    Raises:
-        OSError: it is a file, or cannot be written.
-    """
+    """``path``, made where it is not there, as a folder that can be written; else OSError."""
     path = Path(path).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(bytes(BLOCK))
     except OSError as error:
-        raise _explained(
-            error, f"{name} must be a folder that can be written, got {str(path)!r}"
-        ) from None
+        wanted = f"{name} must be a folder that can be written"
+        raise _explained(error, f"{wanted}, got {str(path)!r}") from None
     return path
 
 
@@ -39,21 +30,16 @@ def folder(path: str | Path, name: str = "folder") -> Path:
 def whole(path: str | Path, *, previous: Path | None = None) -> Iterator[Path]:
     """A name to write to beside ``path``; it becomes ``path`` when the block ends without error.
 
-    The old file, if there is one, stays until then and is replaced in one step. What a killed
-    process of this machine left of the same file is removed.
-
-    Args:
-        path: the file.
-        previous: where the old file goes, instead of being replaced.
+    The old file stays until then and is replaced in one step, or goes to ``previous``. What a
+    killed process of this machine left of the same file is removed.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; ``path`` is as it was.
 
-    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with whole(Path(folder) / "table.csv") as file:
+    ...     with whole(f"{folder}/table.csv") as file:
     ...         _ = file.write_text("a,b")
-    ...     [found.name for found in Path(folder).iterdir()]
+    ...     os.listdir(folder)
     ['table.csv']
     """
     path = Path(path)
@@ -79,31 +65,22 @@ def whole(path: str | Path, *, previous: Path | None = None) -> Iterator[Path]:
 
 def _runs(process: str) -> bool:
     """Whether a process of this machine has that number; True where that cannot be asked."""
-    if os.name != "posix" or not process.isdecimal():
-        return True
-    try:
-        os.kill(int(process), 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
+    if os.name == "posix" and process.isdecimal():
+        try:
+            os.kill(int(process), 0)  # sends nothing
+        except (OSError, OverflowError) as error:
+            return not isinstance(error, ProcessLookupError)
     return True
 
 
 def reserve(file: Path) -> None:
-    """Have the disk keep room for all of ``file``: memory that maps it cannot say it is full.
-
-    Raises:
-        OSError: there is no room.
-    """
+    """Room for all of ``file``, or OSError: memory that maps it cannot say the disk is full."""
     if hasattr(os, "posix_fallocate"):
         with file.open("rb+") as opened:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def _explained(error: OSError, what: str) -> OSError:
-    return OSError(
-        error.errno,
-        f"{what}: {error.strerror or error}; "
-        "what is there is as it was; make room or choose another folder",
-    )
+    reason = error.strerror or error
+    cure = "what is there is as it was; make room or choose another folder"
+    return OSError(error.errno, f"{what}: {reason}; {cure}")

@@ -19,7 +19,7 @@ from rdlite import baselines, data, models
 from rdlite.data import Split, protocol
 from rdlite.distillation import TEACHER_VIEWS, predict, soft_targets
 from rdlite.guards import checks
-from rdlite.guards.fields import check_ranges, ranged
+from rdlite.guards.door import check_ranges, ranged
 from rdlite.objectives import STANDARD, Objective
 from rdlite.training import Checkpoint, History, TrainConfig, fit
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rdlite.data.batches import PADDINGS, SAMPLINGS
 from rdlite.guards import checks
-from rdlite.guards.fields import check_ranges, ranged
+from rdlite.guards.door import check_ranges, ranged
 from rdlite.objectives import LOSSES
 
 SCHEDULES = {  # share of the learning rate as a function of the share of the steps done
