@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rdlite.multipliers import uniform
-from rdlite.objectives import Objective, unchecked_risk_weights
+from rdlite.objectives import Objective
 
 LARGEST_GAP = 1e-8  # nats: `Game.solve` raises if its answer is not proven this close
 
@@ -42,7 +42,8 @@ class Game:
 
     def respond(self, multipliers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Best scorer (n, m), its risks (m,) = grad D / alpha, and their Jacobian (m, m)."""
-        weights = unchecked_risk_weights(self.alpha, self.anchor, multipliers).clamp_min(1e-200)
+        weights = (1 - self.alpha) * self.anchor + self.alpha * multipliers
+        weights = weights.clamp_min(1e-200)
         joint = weights * self.density
         probabilities, free = bounded(joint, self.floor)
         scorer = probabilities.log()
