@@ -18,8 +18,7 @@ class Game:
     """The game over the multipliers, with the scorer's exact best response inside.
 
     Args:
-        weights: (n,), P(X = x_i), on the simplex.
-        targets: (n, m), the labels: eta or a teacher's probabilities, rows on the simplex.
+        weights, targets: (n,), P(X = x_i), and (n, m), eta or a teacher's probabilities.
         objective: any `Objective`.
         floor: the smallest probability a scorer may give, exp(-B).
 
@@ -97,12 +96,10 @@ class Game:
 
 
 def bounded(joint: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Maximise ``sum_y joint_y log p_y`` over p on the simplex, p >= floor; rows on their own.
+    """Maximise ``sum_y joint_y log p_y`` over p on the simplex, p >= floor; (n, m), row by row.
 
-    The answer is ``max(floor, joint / nu)``: sort, and count how many entries stay above.
-
-    Returns:
-        (n, m) probabilities, and (n, m) whether each is above the floor.
+    The answer is ``max(floor, joint / nu)``: sort, and count how many entries stay above. With it
+    comes whether each entry is above.
     """
     ordered = joint.sort(1, descending=True).values
     sums, m = ordered.cumsum(1), joint.shape[1]
