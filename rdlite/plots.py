@@ -177,8 +177,9 @@ def class_curves(
 ) -> Axes:
     """One line a class over K rounds: (K, m), such as `History.multipliers` or `History.risks`."""
     ax, values = axes(ax, 6.4, 4.0), np.asarray(values)
-    good, m = values.ndim == 2 and values.shape[1] == len(class_names), len(class_names)
-    checks.expect(good, "values", f"have shape (K, {m}), a column a class", values.shape)
+    wanted = f"have shape (K, {len(class_names)}), a column a class"
+    good = values.ndim == 2 and values.shape[1] == len(class_names)
+    checks.expect(good, "values", wanted, values.shape)
     curves, rounds = dict(zip(class_names, values.T, strict=True)), np.arange(1, len(values) + 1)
     ax = lines(rounds, curves, xlabel="round", ylabel=ylabel, ax=ax)
     ax.set_xlim(1, max(2, len(values)))
@@ -190,9 +191,8 @@ def runs(
 ) -> Axes:
     """Average and worst-class accuracy of every run of a few models, with bootstrap intervals.
 
-    Args:
-        models: name -> summaries of `rdlite.metrics.summary`, one a seed.
-        floor: the worst class's expected accuracy if all classes were equal, a dotted line.
+    ``models`` holds summaries of `rdlite.metrics.summary`, one a seed; ``floor`` is the worst
+    class's expected accuracy if all classes were equal, a dotted line.
     """
     ax, middles, x = axes(ax, 7.4, 4.2), [], [-2]
     for summaries in models.values():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rdlite.guards import checks
-from rdlite.theory.population import Population, float64
+from rdlite.theory.population import Population
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,8 @@ class GaussianMixture:
     prior: Tensor
 
     def __post_init__(self) -> None:
-        means, scale, prior = (float64(n, getattr(self, n)) for n in ("means", "scale", "prior"))
+        names = ("means", "scale", "prior")
+        means, scale, prior = (checks.numbers(name, getattr(self, name)) for name in names)
         good = means.ndim == 2 and means.shape[0] >= 2 and means.shape[1] == 2
         wanted = "have shape (m, 2) with m >= 2 classes"
         checks.expect(good, "means", wanted, tuple(means.shape))
@@ -124,7 +125,7 @@ class GaussianMixture:
 
     def _log_joint(self, points: Tensor) -> Tensor:
         """(n, m): log of prior times normal density."""
-        points = float64("points", points)
+        points = checks.numbers("points", points)
         good = points.ndim == 2 and points.shape[1] == 2
         checks.expect(good, "points", "have shape (n, 2)", tuple(points.shape))
         checks.finite("points", points)

@@ -46,7 +46,7 @@ class Population:
     eta: Tensor
 
     def __post_init__(self) -> None:
-        weights, eta = float64("weights", self.weights), float64("eta", self.eta)
+        weights, eta = checks.numbers("weights", self.weights), checks.numbers("eta", self.eta)
         good = eta.ndim == 2 and eta.shape[0] >= 1 and eta.shape[1] >= 2
         checks.expect(good, "eta", "have shape (n, m) with n >= 1 and m >= 2", tuple(eta.shape))
         wanted, shape = f"have shape ({len(eta)},), one a row of eta", tuple(weights.shape)
@@ -106,8 +106,7 @@ class Population:
     ) -> Tensor:
         """The scorer of eq. (5), in log-probabilities: ``softmax_y(f(x))`` as ``c_y eta_y(x)``.
 
-        It minimises ``sum_y pi_y c_y R_y``; probabilities at the floor leave the others in
-        proportion.
+        It minimises ``sum_y pi_y c_y R_y``; probabilities above the floor stay in proportion.
 
         Args:
             class_weights: (m,), c, above 0; only ratios matter.
@@ -121,7 +120,7 @@ class Population:
         >>> Population([1.0], [[0.75, 0.25]]).bayes(torch.tensor([1.0, 3.0])).exp()
         tensor([[0.5000, 0.5000]], dtype=torch.float64)
         """
-        weights = float64("class_weights", class_weights)
+        weights = checks.numbers("class_weights", class_weights)
         checks.vector("class_weights", weights, self.eta.shape[1])
         checks.positive("class_weights", weights)
         floor = self._floor(loss_bound)
@@ -195,7 +194,7 @@ class Population:
 
     def _rows(self, name: str, rows: Tensor) -> Tensor:
         """Checked, float64, rescaled to row sums of 1; every class has mass."""
-        rows = float64(name, rows)
+        rows = checks.numbers(name, rows)
         checks.row_stochastic(name, rows, self.eta.shape[1], len(self.weights))
         rows = rows / rows.sum(1, keepdim=True)
         mass = self.weights @ rows
@@ -211,7 +210,7 @@ class Population:
         return self.weights[:, None] * p / (self.weights @ p)
 
     def _losses(self, scorer: Tensor) -> Tensor:
-        scorer = float64("scorer", scorer)
+        scorer = checks.numbers("scorer", scorer)
         wanted, shape = f"have shape {tuple(self.eta.shape)}", tuple(scorer.shape)
         checks.expect(shape == self.eta.shape, "scorer", wanted, shape)
         checks.finite("scorer", scorer)
@@ -221,8 +220,3 @@ class Population:
         low = math.log(self.eta.shape[1])  # no scorer keeps every loss below log m
         checks.number("loss_bound", loss_bound, low=low, high=300, above=True)
         return math.exp(-loss_bound)
-
-
-def float64(name: str, values: Tensor) -> Tensor:
-    """Float64 on the CPU, without history; ValueError with the name if it is no numbers."""
-    return checks.numbers(name, values).detach()

@@ -39,11 +39,7 @@ class Students:
     class_weights: Tensor
 
     def logits(self, points: Tensor) -> Tensor:
-        """The scorers at each of the points (n, d): (M, n, m); the prediction is the largest.
-
-        Raises:
-            ValueError: points of another shape or not finite.
-        """
+        """The scorers (M, n, m) at points (n, d); a ValueError if these are not, or not finite."""
         columns = _columns("points", points, self.parameters[0].shape[2])
         return _forward(self.parameters, columns)[1].transpose(1, 2)
 
@@ -89,12 +85,9 @@ def train_students(
     tensor([[0, 1],
             [0, 1]])
     """
-    for name, count in (
-        ("hidden", hidden),
-        ("rounds", rounds),
-        ("steps_per_round", steps_per_round),
-    ):
-        checks.integer(name, count, low=1)
+    checks.integer("hidden", hidden, low=1)
+    checks.integer("rounds", rounds, low=1)
+    checks.integer("steps_per_round", steps_per_round, low=1)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
     good = isinstance(alphas, Sequence) and len(alphas) >= 1
@@ -132,10 +125,9 @@ def train_students(
         log_probabilities = torch.log_softmax(_forward(parameters, heldout_columns)[1], 1)
         risks = -(heldout * log_probabilities).mean(2) / heldout_prior  # eq. (1) or (4)
         if not bool(torch.isfinite(risks).all()):
-            raise FloatingPointError(
-                f"training diverged: a held-out risk is not finite after round {k + 1}; lower "
-                "learning_rate or step_size"
-            )
+            what = f"a held-out risk is not finite after round {k + 1}"
+            cure = "lower learning_rate or step_size"
+            raise FloatingPointError(f"training diverged: {what}; {cure}")
         history.append((risks, multipliers, class_weights))
         multipliers = unchecked_hedge_step(multipliers, risks, step_size)  # eq. (6)
     rows = [torch.stack(values) for values in zip(*history, strict=True)]
@@ -207,8 +199,7 @@ def _stack(name: str, targets: Tensor, models: int, n: int, m: int | None = None
     """(M, m, n) float32, without a graph, from (n, m) or (M, n, m); every class has mass."""
     checks.tensor(name, targets)
     targets, m = targets.detach(), m or (1, *targets.shape)[-1]
-    wanted = f"have shape ({n}, {m}) or ({models}, {n}, {m})"
-    got = tuple(targets.shape)
+    wanted, got = f"have shape ({n}, {m}) or ({models}, {n}, {m})", tuple(targets.shape)
     checks.expect(got in ((n, m), (models, n, m)), name, wanted, got)
     checks.row_stochastic(name, targets.reshape(-1, m), m)
     empty = (targets.reshape(-1, n, m).mean(1) <= 0).any(0).nonzero().flatten().tolist()

@@ -63,7 +63,7 @@ def bias(p: Tensor, class_weights: Tensor) -> Tensor:
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
     """
     p = _probabilities(p)
-    weights = checks.numbers("class_weights", class_weights).detach()
+    weights = checks.numbers("class_weights", class_weights)
     checks.vector("class_weights", weights, p.shape[1])
     checks.positive("class_weights", weights)
     return torch.softmax(p.log() + weights.log(), 1)
@@ -83,7 +83,7 @@ def add_noise(p: Tensor, scale: float, seed: int = 0) -> Tensor:
 
 
 def _probabilities(p: Tensor) -> Tensor:
-    p = checks.numbers("p", p).detach()
+    p = checks.numbers("p", p)
     good = p.ndim == 2 and p.shape[1] >= 2
     checks.expect(good, "p", "have shape (n, m), m >= 2", tuple(p.shape))
     checks.row_stochastic("p", p, p.shape[1])
