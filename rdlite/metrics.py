@@ -17,8 +17,7 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     """Share of each class's images that are predicted right: (m,) float64, NaN without images.
 
     Args:
-        predictions: (n,) class indices.
-        labels: (n,) class indices.
+        predictions, labels: (n,) class indices.
         num_classes: m.
 
     >>> per_class_accuracy(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
@@ -27,13 +26,11 @@ def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) ->
     checks.integer("num_classes", num_classes, low=2)
     checks.class_indices("predictions", predictions, num_classes)
     checks.class_indices("labels", labels, num_classes)
-    checks.require(
-        predictions.shape == labels.shape and labels.ndim == 1 and len(labels) > 0,
-        f"predictions and labels must both have shape (n,) with n >= 1, "
-        f"got {tuple(predictions.shape)} and {tuple(labels.shape)}",
-    )
+    good = predictions.shape == labels.shape and labels.ndim == 1 and len(labels) > 0
+    got = f"{tuple(predictions.shape)} and {tuple(labels.shape)}"
+    checks.expect(good, "predictions and labels", "both have shape (n,) with n >= 1", got)
     total = torch.bincount(labels, minlength=num_classes).double()
-    right = torch.bincount(labels[predictions == labels], minlength=num_classes).double()
+    right = torch.bincount(labels[predictions == labels], minlength=num_classes)
     return right / total
 
 
@@ -44,12 +41,11 @@ def summary(
 
     Args:
         logits: (n, m); the prediction is the largest.
-        labels: (n,) int64.
+        labels: (n,) class indices.
         k: how many worst classes ``worst_k`` averages; by default 10 where m >= 100, else 1.
-        bootstrap: resamples for the 95 % intervals; 0 gives none. Test images are resampled within
-            each class, which for a class of n images is a binomial draw. The interval of the worst
-            class covers it where one class stands apart and seldom lies above it; where several
-            classes are about equal it nearly always lies below, see `smallest_of_equals`.
+        bootstrap: resamples of the images within each class (a binomial draw a class), for 95 %
+            intervals; 0 gives none. That of the worst class covers it where one class stands apart;
+            where several are about equal it nearly always lies below, see `smallest_of_equals`.
         seed: of the resampling.
 
     Returns:
@@ -63,28 +59,24 @@ def summary(
     >>> summary(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1]))["average"]
     0.75
     """
-    m = _classes("logits", logits, labels)
+    m = checks.rows_and_labels("logits", logits, labels)
     checks.finite("logits", logits)
     checks.integer("bootstrap", bootstrap, low=0)
     checks.integer("seed", seed, low=0)
     k = (10 if m >= 100 else 1) if k is None else k
     checks.integer("k", k, low=1, high=m)
-    labels = labels.to(logits.device)
-    accuracy = per_class_accuracy(logits.argmax(1), labels, m).cpu().numpy()
+    labels = labels.cpu()
+    accuracy = per_class_accuracy(logits.argmax(1).cpu(), labels, m).numpy()
+    scores = {name: float(value) for name, value in _scores(accuracy, k).items()}
     intervals = {}
     if bootstrap:
-        counts = np.bincount(labels.cpu().numpy(), minlength=m)
-        shares, counts = accuracy[counts > 0], counts[counts > 0]
-        size = (bootstrap, len(counts))
-        draws = np.random.default_rng(seed).binomial(counts, shares, size) / counts
+        classes, counts = np.unique(labels, return_counts=True)
+        random = np.random.default_rng(seed)
+        draws = random.binomial(counts, accuracy[classes], (bootstrap, len(classes))) / counts
         for name, values in _scores(draws, k).items():
             intervals[name] = tuple(np.quantile(values, [0.025, 0.975]).tolist())
-    return {
-        **{name: float(value) for name, value in _scores(accuracy, k).items()},
-        "worst_class": int(np.nanargmin(accuracy)),
-        "per_class": accuracy.tolist(),
-        "intervals": intervals,
-    }
+    worst = {"worst_class": int(np.nanargmin(accuracy))}
+    return scores | worst | {"per_class": accuracy.tolist(), "intervals": intervals}
 
 
 def _scores(accuracy: np.ndarray, k: int) -> dict[str, np.ndarray]:
@@ -104,8 +96,7 @@ def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
 
     Args:
         num_classes: m, 1 or more.
-        truth: the accuracy that all classes share, a fraction in 0..1.
-        images: test images a class.
+        truth, images: the accuracy that all classes share, and the test images of each.
 
     >>> smallest_of_equals(2, 0.5, 1)  # right for both classes: one time in four
     0.25
@@ -115,8 +106,8 @@ def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
     checks.integer("images", images, low=1)
     if truth in (0, 1):
         return float(truth)
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])  # log k!
     k = np.arange(images + 1)
+    logs = np.log(np.maximum(k, 1)).cumsum()  # log k!
     choices = logs[images] - logs - logs[::-1]
     share = np.exp(choices + k * np.log(truth) + (images - k) * np.log1p(-truth))
     at_least = share[::-1].cumsum()[::-1]  # P(at least k right)
@@ -124,7 +115,7 @@ def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
 
 
 def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Tensor:
-    """Calibration error of each class's probability, one against the rest.
+    """Calibration error of each class's probability, one against the rest: (m,) float64 in 0..1.
 
     The images are binned by ``p_y(x)`` into equal widths; the error is the mean over images of
     ``|mean p_y in the bin - frequency of label y in the bin|``. It is the observable side of the
@@ -132,19 +123,15 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
 
     Args:
         probabilities: (n, m), rows on the simplex.
-        labels: (n,) int64.
+        labels: (n,) class indices.
         bins: number of bins.
-
-    Returns:
-        (m,) float64 in 0..1.
 
     >>> class_calibration(torch.tensor([[0.75, 0.25]] * 4), torch.tensor([0, 0, 0, 1]))
     tensor([0., 0.], dtype=torch.float64)
     """
-    m = _classes("probabilities", probabilities, labels)
+    m = checks.rows_and_labels("probabilities", probabilities, labels)
     checks.integer("bins", bins, low=1)
     checks.row_stochastic("probabilities", probabilities, m)
-    checks.class_indices("labels", labels, m)
     p = probabilities.double()
     gap = p - torch.nn.functional.one_hot(labels.long(), m)
     bin_of = (p * bins).long().clamp_max(bins - 1)  # (n, m)
@@ -152,23 +139,10 @@ def class_calibration(probabilities: Tensor, labels: Tensor, bins: int = 10) -> 
     return sums.abs().sum(0) / len(labels)
 
 
-def _classes(name: str, values: Tensor, labels: Tensor) -> int:
-    """m of checked ``values`` (n, m), one row a label."""
-    checks.tensor(name, values)
-    checks.tensor("labels", labels)
-    checks.require(
-        values.ndim == 2 and labels.shape == values.shape[:1],
-        f"{name} must be (n, m) and labels (n,), got {tuple(values.shape)} and "
-        f"{tuple(labels.shape)}",
-    )
-    return values.shape[1]
-
-
 def pareto(points: Tensor) -> Tensor:
     """Which models no other beats: (n,) bool, from (n, 2) accuracies such as average and worst.
 
-    A model is beaten by one that is at least as good in both and better in one. Equal models do
-    not beat each other.
+    A model is beaten by one that is at least as good in both and better in one; equal ones stay.
 
     Raises:
         ValueError: another shape, no points, points that are not finite.
@@ -177,9 +151,8 @@ def pareto(points: Tensor) -> Tensor:
     tensor([ True,  True, False])
     """
     points = _points(points)
-    no_worse = (points[:, None] >= points[None]).all(2)  # (n, n), whether i is no worse than j
-    better = (points[:, None] > points[None]).any(2)
-    return ~(no_worse & better).any(0)
+    beats = (points[:, None] >= points).all(2) & (points[:, None] > points).any(2)  # (n, n)
+    return ~beats.any(0)
 
 
 def hypervolume(points: Tensor) -> float:
@@ -194,21 +167,16 @@ def hypervolume(points: Tensor) -> float:
     0.36
     """
     points = _points(points)
-    checks.require(
-        bool(((points >= 0) & (points <= 1)).all()),
-        f"points must be in 0..1, got {points.tolist()}",
-    )
+    inside = bool(((points >= 0) & (points <= 1)).all())
+    checks.expect(inside, "points", "be in 0..1", points.tolist())
     x, y = points[points[:, 0].argsort(descending=True)].T
-    heights = y.cummax(0).values
-    widths = x - torch.cat([x[1:], x.new_zeros(1)])
-    return float((widths * heights).sum())
+    widths = x.diff(append=x.new_zeros(1)).neg()
+    return float((widths * y.cummax(0).values).sum())
 
 
 def _points(points: Tensor) -> Tensor:
     points = checks.numbers("points", points)
-    checks.require(
-        points.ndim == 2 and points.shape[1] == 2 and len(points) > 0,
-        f"points must have shape (n, 2) with n >= 1, got {tuple(points.shape)}",
-    )
+    good = points.ndim == 2 and points.shape[1] == 2 and len(points) > 0
+    checks.expect(good, "points", "have shape (n, 2) with n >= 1", tuple(points.shape))
     checks.finite("points", points)
     return points

@@ -22,7 +22,6 @@ from rdlite.data.batches import as_input
 from rdlite.guards import checks
 
 FLAT_SIZE = 14  # pixels a side that the linear model and the MLP see
-FAMILIES = ("mlp", "cnn", "resnet")
 PIXELS_IN_CACHE = 2**17  # of a batch: what a CPU makes of them stays near it, 2.5 times as fast
 
 
@@ -45,25 +44,21 @@ def create(name: str, *, num_classes: int, in_channels: int = 3, seed: int = 0) 
     checks.integer("num_classes", num_classes, low=2)
     checks.integer("in_channels", in_channels, low=1)
     checks.integer("seed", seed, low=0)
-    number = int(check_name("name", name)[2] or 0)
-    makers = {"linear": _mlp, "mlp": _mlp, "cnn": _cnn, "resnet": CifarResNet}
-    maker = _resnet18 if name == "resnet-18" else makers[name.split("-")[0]]
+    family, number = check_name("name", name)
+    maker = MAKERS.get(name, MAKERS[family])
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch CUDA's too
         return maker(number, num_classes, in_channels)
 
 
-def check_name(argument: str, name: object) -> re.Match:
+def check_name(argument: str, name: object) -> tuple[str, int]:
     """``name`` is one that `create` knows, up to a ResNet's depth; its family and its number."""
-    found = re.fullmatch(rf"linear|({'|'.join(FAMILIES)})-([1-9]\d{{0,4}})", str(name))
+    found = re.fullmatch(r"(linear)|(mlp|cnn|resnet)-([1-9]\d{0,4})", str(name))
     number = next(iter(re.findall(r"[1-9]\d*", str(name))), "16")
-    hint = checks.nearest(name, ["linear", *(f"{family}-{number}" for family in FAMILIES)])
-    checks.require(
-        found is not None,
-        f"{argument} must be 'linear', 'mlp-W', 'cnn-W' or 'resnet-N' with a number, such as "
-        f"'cnn-16' or 'resnet-20', got {name!r}{hint}",
-    )
-    return found
+    hint = checks.nearest(name, ["linear", f"mlp-{number}", f"cnn-{number}", f"resnet-{number}"])
+    with_number = "'mlp-W', 'cnn-W' or 'resnet-N' with a number, such as 'cnn-16' or 'resnet-20'"
+    checks.expect(found is not None, argument, f"be 'linear', {with_number}", repr(name), hint)
+    return found[1] or found[2], int(found[3] or 0)
 
 
 def predict(
@@ -74,7 +69,6 @@ def predict(
     They lie on the device of the model; its training mode is left as it was.
 
     Args:
-        model, images: the network, and what it is shown.
         batch_size: images at a time; by default 1024, and fewer on a CPU where they are large.
         name: what messages call the model.
 
@@ -111,27 +105,19 @@ def predict(
         for module, was_training in modes:
             module.training = was_training
     came = type(parts[0]).__name__
-    checks.require(
-        came == "Tensor", f"{name} must give one tensor of logits, got a {came}; wrap it"
-    )
+    checks.expect(came == "Tensor", name, "give one tensor of logits", f"a {came}; wrap it")
     return torch.cat(parts)
 
 
 def check(name: str, model: nn.Module, images: Tensor, num_classes: int) -> None:
     """``model`` is a network that turns such images into m logits; the first image is tried."""
-    shape = tuple(predict(model, images[:1], name=name).shape)
-    checks.require(
-        len(shape) == 2 and shape[1] == num_classes,
-        f"{name} must give {num_classes} logits, got {', '.join(map(str, shape[1:])) or 1}",
-    )
+    shape = tuple(predict(model, images[:1], name=name).shape[1:])
+    got = ", ".join(map(str, shape)) or 1
+    checks.expect(shape == (num_classes,), name, f"give {num_classes} logits", got)
 
 
 def device_of(model: nn.Module, name: str = "model") -> torch.device:
-    """Where the parameters lie.
-
-    Raises:
-        ValueError: not a network, or one without parameters; ``name`` is the argument's.
-    """
+    """Where the parameters lie; a ValueError with the argument's ``name`` if there are none."""
     checks.instance(name, model, nn.Module, "; see rdlite.models.create")
     first = next(model.parameters(), None)
     checks.require(first is not None, f"{name} has no weights, so nothing says on which device")
@@ -197,7 +183,7 @@ def _cnn(width: int, num_classes: int, in_channels: int) -> nn.Module:
 
 def _check_pixels(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     side = min(inputs[0].shape[2:])
-    checks.require(side >= 8, f"images must have at least 8 x 8 pixels for a cnn, got {side}")
+    checks.expect(side >= 8, "images", "have at least 8 x 8 pixels for a cnn", side)
 
 
 def _resnet18(_depth: int, num_classes: int, in_channels: int) -> nn.Module:
@@ -209,40 +195,32 @@ def _resnet18(_depth: int, num_classes: int, in_channels: int) -> nn.Module:
     return net
 
 
-class CifarResNet(nn.Module):
-    """ResNet-N for small images, 3 stages of n blocks, N = 6n + 2 (He et al. 2016, section 4.2)."""
-
-    def __init__(self, depth: int, num_classes: int, in_channels: int) -> None:
-        super().__init__()
-        n = (depth - 2) // 6
-        checks.require(
-            depth >= 8 and depth % 6 == 2,
-            "name must have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...), "
-            f"got {depth}; did you mean 'resnet-{6 * max(1, round((depth - 2) / 6)) + 2}'?",
-        )
-        self.stem = nn.Sequential(*_normed(in_channels, 16), nn.ReLU(inplace=True))
-        self.blocks = nn.Sequential(
-            *(BasicBlock(*pair) for pair in pairwise([16] + n * [16] + n * [32] + n * [64]))
-        )
-        self.head = nn.Sequential(*_head(64, num_classes))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(inputs)))
+def _resnet(depth: int, num_classes: int, in_channels: int) -> nn.Module:
+    """For small images, 3 stages of n blocks, depth 6n + 2 (He et al. 2016, section 4.2)."""
+    n = max(1, round((depth - 2) / 6))
+    wanted = "have a ResNet depth of 6n + 2 (8, 14, 20, 32, 56, ...)"
+    cure = f"; did you mean 'resnet-{6 * n + 2}'?"
+    checks.expect(depth == 6 * n + 2, "name", wanted, depth, cure)
+    widths = [16] + n * [16] + n * [32] + n * [64]
+    net = nn.Sequential()  # of parts with names, run in their order
+    net.stem = nn.Sequential(_conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
+    net.blocks = nn.Sequential(*(BasicBlock(*pair) for pair in pairwise(widths)))
+    net.head = nn.Sequential(*_head(64, num_classes))
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return net
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters (option A: subsample, pad with 0).
-
-    Twice the channels are half the pixels a side.
-    """
+    """Two 3x3 convolutions and a shortcut without weights, option A: subsample, pad with 0."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.stride, self.padding = outputs // inputs, (outputs - inputs) // 2
-        first, second = _normed(inputs, outputs, self.stride), _normed(outputs, outputs)
+        self.stride = outputs // inputs  # twice the channels are half the pixels a side
+        self.padding = (outputs - inputs) // 2
+        first = _conv3x3(inputs, outputs, self.stride), nn.BatchNorm2d(outputs)
+        second = _conv3x3(outputs, outputs), nn.BatchNorm2d(outputs)
         self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -252,5 +230,4 @@ class BasicBlock(nn.Module):
         return F.relu_(self.body(x).add_(shortcut))
 
 
-def _normed(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    return _conv3x3(inputs, outputs, stride), nn.BatchNorm2d(outputs)
+MAKERS = {"linear": _mlp, "mlp": _mlp, "cnn": _cnn, "resnet": _resnet, "resnet-18": _resnet18}

@@ -187,7 +187,7 @@ class Objective:
         """
         checks.vector("multipliers", multipliers, len(_as_prior(prior)))
         checks.simplex("multipliers", multipliers)
-        return unchecked_risk_weights(self.alpha, self.anchor_weights(prior), multipliers)
+        return (1 - self.alpha) * self.anchor_weights(prior) + self.alpha * multipliers
 
     def class_weights(self, multipliers: Tensor, prior: Tensor) -> Tensor:
         """Class weights c of eq. (7), ``((1-alpha) a_y + alpha lambda_y) / pi_y``, of mean 1.
@@ -226,13 +226,8 @@ class Objective:
         return (1 - self.alpha) * anchored + self.alpha * float(risks.max())
 
 
-def unchecked_risk_weights(alpha: float | Tensor, anchor: Tensor, multipliers: Tensor) -> Tensor:
-    """``(1-alpha) a_y + alpha lambda_y``, (..., m): a leading axis may run over models."""
-    return (1 - alpha) * anchor + alpha * multipliers
-
-
 def unchecked_class_weights(risk_weights: Tensor, prior: Tensor) -> Tensor:
-    """Eq. (7), (..., m) of mean 1, from what each risk counts."""
+    """Eq. (7), (..., m) of mean 1, from what each risk counts: an axis may run over models."""
     weights = risk_weights / prior
     return (weights / weights.mean(-1, keepdim=True)).clamp_min(SMALLEST_WEIGHT)
 

@@ -85,8 +85,8 @@ def class_bars(
 ) -> Axes:
     """Accuracy per class of a few models side by side; a star marks each model's lowest bar.
 
-    The legend's worst is the mean over runs of each run's worst class, as in every table. It lies
-    below the lowest bar where the runs differ in which class that is.
+    The legend's worst is the mean of each run's worst class, as in every table: below the lowest
+    bar where the runs differ in which class that is.
 
     Args:
         accuracies: model name -> (runs, m) fractions; bars are means, with one standard error.
@@ -95,10 +95,8 @@ def class_bars(
     """
     models = {name: np.atleast_2d(runs) for name, runs in accuracies.items()}
     for name, runs in models.items():
-        checks.require(
-            runs.shape[1] == len(class_names),
-            f"accuracies must have {len(class_names)} classes, got {runs.shape[1]} for {name!r}",
-        )
+        m, got = len(class_names), f"{runs.shape[1]} for {name!r}"
+        checks.expect(runs.shape[1] == m, "accuracies", f"have {m} classes", got)
     means = {name: runs.mean(0) for name, runs in models.items()}
     ax = shares_of_classes(means, class_names, axes(ax, 9.0, 4.4))
     for (name, runs), bars in zip(models.items(), ax.containers[-len(models) :], strict=True):
@@ -179,10 +177,9 @@ def class_curves(
 ) -> Axes:
     """One line a class over K rounds: (K, m), such as `History.multipliers` or `History.risks`."""
     ax, values = axes(ax, 6.4, 4.0), np.asarray(values)
-    checks.require(
-        values.ndim == 2 and values.shape[1] == len(class_names),
-        f"values must have shape (K, {len(class_names)}), a column a class, got {values.shape}",
-    )
+    wanted = f"have shape (K, {len(class_names)}), a column a class"
+    good = values.ndim == 2 and values.shape[1] == len(class_names)
+    checks.expect(good, "values", wanted, values.shape)
     curves, rounds = dict(zip(class_names, values.T, strict=True)), np.arange(1, len(values) + 1)
     ax = lines(rounds, curves, xlabel="round", ylabel=ylabel, ax=ax)
     ax.set_xlim(1, max(2, len(values)))
@@ -194,9 +191,8 @@ def runs(
 ) -> Axes:
     """Average and worst-class accuracy of every run of a few models, with bootstrap intervals.
 
-    Args:
-        models: name -> summaries of `rdlite.metrics.summary`, one a seed.
-        floor: the worst class's expected accuracy if all classes were equal, a dotted line.
+    ``models`` holds summaries of `rdlite.metrics.summary`, one a seed; ``floor`` is the worst
+    class's expected accuracy if all classes were equal, a dotted line.
     """
     ax, middles, x = axes(ax, 7.4, 4.2), [], [-2]
     for summaries in models.values():

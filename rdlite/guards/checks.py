@@ -73,7 +73,7 @@ def tensor(name: str, value: object) -> None:
 
 
 def numbers(name: str, values: object) -> Tensor:
-    """``values``, a tensor, an array or lists, as a float64 tensor on the CPU.
+    """``values``, a tensor, an array or lists, as a float64 tensor on the CPU, without a graph.
 
     >>> numbers("prior", [[1, 2], [3]])
     Traceback (most recent call last):
@@ -82,7 +82,7 @@ def numbers(name: str, values: object) -> Tensor:
     try:
         if not isinstance(values, Tensor) and hasattr(values, "__array__"):
             values = np.array(values)  # a copy, because memory may be read-only
-        return torch.as_tensor(values, dtype=torch.float64, device="cpu")
+        return torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"{name} must be numbers in one shape, got {shown(values)}") from None
 

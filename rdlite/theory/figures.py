@@ -33,8 +33,8 @@ def samples(mixture: GaussianMixture, n: int, *, seed: int, ax: Axes | None = No
         centre, spread = mixture.means[y], float(mixture.scale[y])
         ax.add_patch(plt.Circle(centre, spread, fill=False, color=GREY, linestyle=":"))
         ax.plot(*centre, "x", color="black")
-    ax.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
-    ax.set(xlim=(-4.2, 4.2), ylim=(-2.8, 3.6))
+    ax.set(xlabel="first coordinate", xlim=(-4.2, 4.2), aspect="equal")
+    ax.set(ylabel="second coordinate", ylim=(-2.8, 3.6))
     ax.legend(loc="upper center", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
     return ax
 
@@ -60,8 +60,7 @@ def regret(
     """Measured gap to the optimum and the promise of eq. (9) against the number of rounds."""
     curves = {"eq. (9) allows at most": bounds, "measured gap of the averaged scorer": gaps}
     words = {"xlabel": "rounds K", "ylabel": "worst risk above the optimum (nats)"}
-    ax = lines(rounds, curves, **words, marked=True, log=True, ax=axes(ax))
-    top = 2 * max(bounds)
+    ax, top = lines(rounds, curves, **words, marked=True, log=True, ax=axes(ax)), 2 * max(bounds)
     ax.fill_between(rounds, bounds, top, color=GREY, alpha=0.12, linewidth=0)
     ax.set(xlim=(min(rounds), None), ylim=(None, top))
     return ax
@@ -89,10 +88,7 @@ def own_and_student(
 def profiles(
     eta: Tensor, weights: Tensor, teachers: Mapping[str, Tensor], y: int, ax: Axes | None = None
 ) -> Axes:
-    """p_y / pbar_y against eta_y / pi_y, a dot a point x; area shows how often x occurs.
-
-    Shapes: eta and every teacher's p (n, m), weights (n,).
-    """
+    """p_y / pbar_y against eta_y / pi_y, a dot a point x of area by weight; (n, m) and (n,)."""
     ax = axes(ax, 6.4, 4.6)
     true = eta[:, y] / (weights @ eta[:, y])
     ratios = {name: p[:, y] / (weights @ p[:, y]) for name, p in teachers.items()}
@@ -102,8 +98,8 @@ def profiles(
     at = (0.8 * float(true.max()),) * 2
     beside = {"ha": "right", "va": "bottom", "xytext": (-6, 6), "textcoords": "offset points"}
     ax.annotate("right profile", at, color=GREY, **beside)
-    ax.set(xlim=(0, None), ylim=(0, None), xlabel=rf"true profile $\eta_{y}(x)/\pi_{y}$")
-    ax.set_ylabel(rf"teacher's profile $p_{y}(x)/\bar p_{y}$")
+    ax.set(xlabel=rf"true profile $\eta_{y}(x)/\pi_{y}$", xlim=(0, None))
+    ax.set(ylabel=rf"teacher's profile $p_{y}(x)/\bar p_{y}$", ylim=(0, None))
     for handle in ax.legend(loc="upper left", frameon=False).legend_handles:
         handle.set_sizes([40])
     return ax
@@ -137,14 +133,8 @@ def students(
     ax = axes(ax)
     _families(ax, rows, "upper left")
     ax.axhline(optimum, color="black", linestyle=":", linewidth=1)
-    ax.text(
-        1,
-        optimum,
-        "taught by $\\eta$ itself ",
-        transform=ax.get_yaxis_transform(),
-        ha="right",
-        va="bottom",
-    )
+    place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+    ax.text(1, optimum, "taught by $\\eta$ itself ", **place)
     ax.set(xlim=(0, None), xlabel=r"teacher gap $\Delta(p)$")
     ax.set_ylabel("student's true worst risk (nats)")
     return ax
@@ -174,13 +164,9 @@ def reliability(
     bins: int = 10,
     ax: Axes | None = None,
 ) -> Axes:
-    """How often label y came against the probability that was given to it; bins of equal width.
+    """How often label y came against the probability given to it, (n, m), in bins of equal width.
 
-    Args:
-        teachers: name -> p (n, m) at sampled points.
-        labels: (n,), the sampled labels.
-        y: the class to look at.
-        bins: number of bins; those with fewer than 50 samples are left out.
+    Bins with fewer than 50 samples are left out.
     """
     ax = axes(ax, 5.4, 4.6)
     came = (labels == y).double()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rdlite.multipliers import uniform
-from rdlite.objectives import Objective, unchecked_risk_weights
+from rdlite.objectives import Objective
 
 LARGEST_GAP = 1e-8  # nats: `Game.solve` raises if its answer is not proven this close
 
@@ -18,8 +18,7 @@ class Game:
     """The game over the multipliers, with the scorer's exact best response inside.
 
     Args:
-        weights: (n,), P(X = x_i), on the simplex.
-        targets: (n, m), the labels: eta or a teacher's probabilities, rows on the simplex.
+        weights, targets: (n,), P(X = x_i), and (n, m), eta or a teacher's probabilities.
         objective: any `Objective`.
         floor: the smallest probability a scorer may give, exp(-B).
 
@@ -42,7 +41,8 @@ class Game:
 
     def respond(self, multipliers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Best scorer (n, m), its risks (m,) = grad D / alpha, and their Jacobian (m, m)."""
-        weights = unchecked_risk_weights(self.alpha, self.anchor, multipliers).clamp_min(1e-200)
+        weights = (1 - self.alpha) * self.anchor + self.alpha * multipliers
+        weights = weights.clamp_min(1e-200)
         joint = weights * self.density
         probabilities, free = bounded(joint, self.floor)
         scorer = probabilities.log()
@@ -96,12 +96,10 @@ class Game:
 
 
 def bounded(joint: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Maximise ``sum_y joint_y log p_y`` over p on the simplex, p >= floor; rows on their own.
+    """Maximise ``sum_y joint_y log p_y`` over p on the simplex, p >= floor; (n, m), row by row.
 
-    The answer is ``max(floor, joint / nu)``: sort, and count how many entries stay above.
-
-    Returns:
-        (n, m) probabilities, and (n, m) whether each is above the floor.
+    The answer is ``max(floor, joint / nu)``: sort, and count how many entries stay above. With it
+    comes whether each entry is above.
     """
     ordered = joint.sort(1, descending=True).values
     sums, m = ordered.cumsum(1), joint.shape[1]

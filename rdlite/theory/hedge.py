@@ -34,22 +34,16 @@ def hedge_curve(
 ) -> HedgeCurve:
     """Play eq. (6) for K rounds against exact best responses and compare with eq. (9).
 
-    Both sides use the scorers with losses in [0, B]: each round's scorer is the best of them, so
-    eps = 0 and 0 <= R_y <= B as eq. (9) asks, and the optimum is the best of them too. The average
-    is of the log-softmax of the scorers, renormalised: by convexity its losses are no larger than
-    the average loss, so it stays among them. The step size is fixed by K. After k < K rounds the
-    bound is `regret_bound` at that step size; at k = K it is eq. (9). Both are times alpha, because
+    Both sides use the scorers with losses in [0, B]: each round's is the best of them, so eps = 0
+    and 0 <= R_y <= B as eq. (9) asks. The average is of the log-softmax of the scorers,
+    renormalised: by convexity it stays among them. The step size is fixed by K: after k < K rounds
+    the bound is `regret_bound` at that step size, at k = K eq. (9). Both are times alpha, because
     only that share of the objective is played for.
 
     Args:
-        population: the exact population.
-        objective: any `Objective`; the gap is in its value.
+        population, objective: what is played, and for what; the gap is in the objective's value.
         rounds: K.
-        targets: (n, m), a teacher's p in the place of eta.
-        loss_bound: B, nats, above log m, at most 300.
-
-    Returns:
-        `HedgeCurve`.
+        targets, loss_bound: as in `Population.solve`; B in nats.
 
     Raises:
         ValueError: as `Population.solve`, or fewer than 1 round.
@@ -76,8 +70,8 @@ def hedge_curve(
         bound.append(objective.alpha * regret_bound(len(risks), k, loss_bound, step_size))
         path.append((risks, multipliers))
         multipliers = unchecked_hedge_step(multipliers, risks, step_size)
-    columns = (torch.tensor(values, dtype=torch.float64) for values in (gap, bound))
-    return HedgeCurve(*columns, *(torch.stack(rows) for rows in zip(*path, strict=True)))
+    gap, bound = torch.tensor([gap, bound], dtype=torch.float64)
+    return HedgeCurve(gap, bound, *(torch.stack(rows) for rows in zip(*path, strict=True)))
 
 
 def regret_bound(
@@ -86,10 +80,8 @@ def regret_bound(
     """Hedge's average regret after k rounds at most, nats: ``log m / (gamma k) + gamma B^2 / 8``.
 
     Args:
-        num_classes: m.
-        rounds: k, the rounds played.
-        bound: B, the largest possible risk, nats.
-        step_size: gamma; by default the best for k rounds, and then it is eq. (9)'s
+        num_classes, rounds, bound: m, k, and B, the largest possible risk, nats.
+        step_size: gamma; by default the best for k rounds, which gives eq. (9)'s
             ``B sqrt(log m / (2 k))``.
 
     >>> round(regret_bound(10, 60, 2.0), 4) == round(2 * math.sqrt(math.log(10) / 120), 4)

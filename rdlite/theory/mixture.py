@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rdlite.guards import checks
-from rdlite.theory.population import Population, float64
+from rdlite.theory.population import Population
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,11 @@ class GaussianMixture:
     prior: Tensor
 
     def __post_init__(self) -> None:
-        means, scale, prior = (float64(n, getattr(self, n)) for n in ("means", "scale", "prior"))
-        checks.require(
-            means.ndim == 2 and means.shape[0] >= 2 and means.shape[1] == 2,
-            f"means must have shape (m, 2) with m >= 2 classes, got {tuple(means.shape)}",
-        )
+        names = ("means", "scale", "prior")
+        means, scale, prior = (checks.numbers(name, getattr(self, name)) for name in names)
+        good = means.ndim == 2 and means.shape[0] >= 2 and means.shape[1] == 2
+        wanted = "have shape (m, 2) with m >= 2 classes"
+        checks.expect(good, "means", wanted, tuple(means.shape))
         checks.finite("means", means)
         for name, values in (("scale", scale), ("prior", prior)):
             checks.vector(name, values, len(means))
@@ -57,8 +57,7 @@ class GaussianMixture:
         """Three overlapping classes; class 2, between and above the others, is rare and hardest.
 
         Args:
-            imbalance: prior of class 0 over prior of class 2; the profile is exponential, so
-                class 1 lies at their geometric mean. 1 for equal classes.
+            imbalance: prior of class 0 over that of class 2; class 1 has their geometric mean.
             scale: standard deviation of every class; larger overlaps more.
 
         >>> GaussianMixture.three_classes(imbalance=16).prior * 21  # 16 : 4 : 1
@@ -71,11 +70,7 @@ class GaussianMixture:
         return cls(means, [scale] * 3, prior / prior.sum())
 
     def eta(self, points: Tensor) -> Tensor:
-        """P(Y = y | x) at each of the points (n, 2): (n, m), rows on the simplex.
-
-        Raises:
-            ValueError: points of another shape or not finite.
-        """
+        """P(Y = y | x), (n, m), at points (n, 2); a ValueError if they are not finite."""
         return torch.softmax(self._log_joint(points), 1)
 
     def density(self, points: Tensor) -> Tensor:
@@ -104,11 +99,9 @@ class GaussianMixture:
     def on_grid(self, resolution: int = 40, *, reach: float = 4.0) -> tuple[Tensor, Population]:
         """The mixture as a finite population, for which all of `rdlite.theory` is exact.
 
-        The points are the centres of a grid's cells, weighted by the density there (the midpoint
-        rule). With the defaults the priors of `three_classes` are right to 1e-5.
-
         Args:
-            resolution: cells along each axis.
+            resolution: cells along each axis. Points are their centres, weighted by the density
+                there (the midpoint rule): by default priors are right to 1e-5.
             reach: margin around the means, in standard deviations of the widest class.
 
         Returns:
@@ -132,11 +125,9 @@ class GaussianMixture:
 
     def _log_joint(self, points: Tensor) -> Tensor:
         """(n, m): log of prior times normal density."""
-        points = float64("points", points)
-        checks.require(
-            points.ndim == 2 and points.shape[1] == 2,
-            f"points must have shape (n, 2), got {tuple(points.shape)}",
-        )
+        points = checks.numbers("points", points)
+        good = points.ndim == 2 and points.shape[1] == 2
+        checks.expect(good, "points", "have shape (n, 2)", tuple(points.shape))
         checks.finite("points", points)
         squared = (points[:, None] - self.means).square().sum(2)  # (n, m)
         checks.finite("points, as squared distances from the means,", squared)

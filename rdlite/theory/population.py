@@ -7,8 +7,7 @@ Float64 tensors on the CPU; losses and risks in nats.
 
 An exact best response (eq. 5) would need logits of minus infinity where eta is 0. Scorers made here
 therefore keep every loss within ``loss_bound``, B, above log m and at most 300: every probability
-is at least exp(-B), and what is called exact is exact among those scorers. Such scorers are a
-convex set, so eq. (9) applies.
+is at least exp(-B), and what is called exact is exact among those scorers, a convex set.
 """
 
 from __future__ import annotations
@@ -47,15 +46,11 @@ class Population:
     eta: Tensor
 
     def __post_init__(self) -> None:
-        weights, eta = float64("weights", self.weights), float64("eta", self.eta)
-        checks.require(
-            eta.ndim == 2 and eta.shape[0] >= 1 and eta.shape[1] >= 2,
-            f"eta must have shape (n, m) with n >= 1 and m >= 2, got {tuple(eta.shape)}",
-        )
-        checks.require(
-            weights.shape == eta.shape[:1],
-            f"weights must have shape ({len(eta)},), one a row of eta, got {tuple(weights.shape)}",
-        )
+        weights, eta = checks.numbers("weights", self.weights), checks.numbers("eta", self.eta)
+        good = eta.ndim == 2 and eta.shape[0] >= 1 and eta.shape[1] >= 2
+        checks.expect(good, "eta", "have shape (n, m) with n >= 1 and m >= 2", tuple(eta.shape))
+        wanted, shape = f"have shape ({len(eta)},), one a row of eta", tuple(weights.shape)
+        checks.expect(shape == eta.shape[:1], "weights", wanted, shape)
         checks.simplex("weights", weights)
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "eta", eta)
@@ -68,8 +63,7 @@ class Population:
         """An example: eta is the softmax of normal logits, with a long tail over the classes.
 
         Args:
-            n, m: points and classes.
-            seed: of the draw.
+            n, m, seed: points, classes, and what fixes the draw.
             imbalance: class k's logit is lowered by ``log(imbalance) k / (m-1)``; 1 for none.
             sharpness: standard deviation of the logits; large means classes hardly overlap.
 
@@ -96,8 +90,7 @@ class Population:
 
         Args:
             scorer: (n, m) logits.
-            targets: (n, m), p, rows on the simplex; eta by default. Risks are divided by *its*
-                marginal, ``pbar_y = E_X[p_y(X)]``.
+            targets: (n, m), p, by default eta. Risks are divided by *its* marginal, ``E_X[p_y]``.
 
         Raises:
             ValueError: another shape, logits not finite, targets off the simplex or with a class
@@ -113,8 +106,7 @@ class Population:
     ) -> Tensor:
         """The scorer of eq. (5), in log-probabilities: ``softmax_y(f(x))`` as ``c_y eta_y(x)``.
 
-        Of all scorers with losses in [0, B] it minimises ``sum_y pi_y c_y R_y``: probabilities
-        that would be below exp(-B) are exp(-B), the others stay in proportion.
+        It minimises ``sum_y pi_y c_y R_y``; probabilities above the floor stay in proportion.
 
         Args:
             class_weights: (m,), c, above 0; only ratios matter.
@@ -128,7 +120,7 @@ class Population:
         >>> Population([1.0], [[0.75, 0.25]]).bayes(torch.tensor([1.0, 3.0])).exp()
         tensor([[0.5000, 0.5000]], dtype=torch.float64)
         """
-        weights = float64("class_weights", class_weights)
+        weights = checks.numbers("class_weights", class_weights)
         checks.vector("class_weights", weights, self.eta.shape[1])
         checks.positive("class_weights", weights)
         floor = self._floor(loss_bound)
@@ -137,16 +129,12 @@ class Population:
     def solve(
         self, objective: Objective, targets: Tensor | None = None, *, loss_bound: float = BOUND
     ) -> tuple[Tensor, Tensor]:
-        """The minimiser of eq. (3) over all scorers with losses in [0, B], and its multipliers.
+        """The minimiser of eq. (3) and its multipliers; with ``targets`` distilled.
 
         For given multipliers the best scorer is `bayes`, so what is left is to maximise the
-        concave ``D(lambda) = min_f sum_y ((1-alpha) a_y + alpha lambda_y) R_y(f)``, of gradient
-        ``alpha R_y``, over the simplex. That is done by Newton's method with a log barrier; the
-        answer carries a proof, the gap ``L(f) - D(lambda)``, which is at most 1e-8 nats.
-
-        Args:
-            objective: any `Objective`.
-            targets, loss_bound: p in the place of eta: eqs (3)-(5) distilled; and B.
+        concave ``D(lambda) = min_f sum_y ((1-alpha) a_y + alpha lambda_y) R_y(f)`` over the
+        simplex: Newton's method with a log barrier. The answer carries a proof, the gap
+        ``L(f) - D(lambda)``, which is at most 1e-8 nats.
 
         Returns:
             scorer (n, m), log-probabilities, and multipliers (m,), above 0 and of sum 1. Classes
@@ -191,8 +179,7 @@ class Population:
     def gap_bound(self, p: Tensor, scorer: Tensor) -> float:
         """``B Delta(p)`` of eq. (11), nats: how far the distilled worst risk can be from the true.
 
-        B is the scorer's own largest loss ``l(y, f(x))``, over all classes y and the points x of
-        positive weight, so the inequality holds for every scorer and teacher.
+        Here B is the scorer's own largest loss over all classes and points of positive weight.
 
         Raises:
             ValueError: as `teacher_gap`; a scorer of another shape or not finite.
@@ -203,19 +190,16 @@ class Population:
         >>> round(population.gap_bound(torch.full((2, 2), 0.5), torch.zeros(2, 2)), 4)
         0.6931
         """
-        largest = float(self._losses(scorer)[self.weights > 0].max())
-        return largest * self.teacher_gap(p)
+        return float(self._losses(scorer)[self.weights > 0].max()) * self.teacher_gap(p)
 
     def _rows(self, name: str, rows: Tensor) -> Tensor:
         """Checked, float64, rescaled to row sums of 1; every class has mass."""
-        rows = float64(name, rows)
+        rows = checks.numbers(name, rows)
         checks.row_stochastic(name, rows, self.eta.shape[1], len(self.weights))
         rows = rows / rows.sum(1, keepdim=True)
         mass = self.weights @ rows
-        checks.require(
-            bool((mass > 0).all()),
-            f"{name} must give every class some mass, got none for class {int(mass.argmin())}",
-        )
+        got = f"none for class {int(mass.argmin())}"
+        checks.expect(bool((mass > 0).all()), name, "give every class some mass", got)
         return rows
 
     def _targets(self, targets: Tensor | None) -> Tensor:
@@ -226,11 +210,9 @@ class Population:
         return self.weights[:, None] * p / (self.weights @ p)
 
     def _losses(self, scorer: Tensor) -> Tensor:
-        scorer = float64("scorer", scorer)
-        checks.require(
-            scorer.shape == self.eta.shape,
-            f"scorer must have shape {tuple(self.eta.shape)}, got {tuple(scorer.shape)}",
-        )
+        scorer = checks.numbers("scorer", scorer)
+        wanted, shape = f"have shape {tuple(self.eta.shape)}", tuple(scorer.shape)
+        checks.expect(shape == self.eta.shape, "scorer", wanted, shape)
         checks.finite("scorer", scorer)
         return -torch.log_softmax(scorer, 1)
 
@@ -238,8 +220,3 @@ class Population:
         low = math.log(self.eta.shape[1])  # no scorer keeps every loss below log m
         checks.number("loss_bound", loss_bound, low=low, high=300, above=True)
         return math.exp(-loss_bound)
-
-
-def float64(name: str, values: Tensor) -> Tensor:
-    """Float64 on the CPU, without history; ValueError with the name if it is no numbers."""
-    return checks.numbers(name, values).detach()

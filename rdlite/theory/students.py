@@ -1,12 +1,11 @@
 """Many small classifiers trained at once: eqs (6)-(8) for a stack of models, one alpha a row.
 
-The points of the tradeoff (3), or several teachers, differ only in class weights and targets, so
-their networks run as one batched matrix product. Eleven of them on 600 points take well under a
-second on one core, which is what lets a picture follow a slider.
+The models differ only in alpha and targets, so they run as one batched matrix product: eleven on
+600 points take well under a second on one core, which lets a picture follow a slider.
 
-Conventions: M models, n points of d coordinates, h hidden units, m classes, K rounds. A leading
-axis of length M runs over the models. Float32; losses and risks in nats. Inside, the points come
-last, (M, m, n), because a softmax over the middle axis is twice as fast on a CPU.
+Conventions: M models (the leading axis), n points of d coordinates, h hidden units, m classes, K
+rounds. Float32; losses and risks in nats. Inside, the points come last, (M, m, n), because a
+softmax over the middle axis is twice as fast on a CPU.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from rdlite.guards import checks
 from rdlite.multipliers import unchecked_hedge_step
-from rdlite.objectives import Objective, unchecked_class_weights, unchecked_risk_weights
+from rdlite.objectives import Objective, unchecked_class_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +39,9 @@ class Students:
     class_weights: Tensor
 
     def logits(self, points: Tensor) -> Tensor:
-        """The scorers at each of the points (n, d): (M, n, m); the prediction is the largest.
-
-        Raises:
-            ValueError: points of another shape or not finite.
-        """
+        """The scorers (M, n, m) at points (n, d); a ValueError if these are not, or not finite."""
         columns = _columns("points", points, self.parameters[0].shape[2])
-        return _logits(self.parameters, columns).transpose(1, 2)
+        return _forward(self.parameters, columns)[1].transpose(1, 2)
 
 
 def train_students(
@@ -64,27 +59,19 @@ def train_students(
     learning_rate: float = 0.05,
     seed: int | Sequence[int] = 0,
 ) -> Students:
-    """Train one small network for each alpha, all at once, by eqs (6)-(8).
+    """Train one small network for each alpha, all at once, by eqs (6)-(8); the last iterates.
 
     Every model sees every point in every step (full-batch Adam on the margin loss), so a model
     comes out the same alone and in the stack, up to the rounding of sums.
 
     Args:
-        points: (n, d), the training points.
-        targets: (n, m) for all models or (M, n, m), one teacher each; rows on the simplex.
-        heldout_points: (n_heldout, d), whose risks move the multipliers.
-        heldout_targets: (n_heldout, m) or (M, n_heldout, m).
-        alphas: M numbers in [0, 1].
-        anchor: the weights a of eq. (3), as in `Objective`.
+        points, targets: to train on, (n, d) and (n, m); or (M, n, m), a teacher a model.
+        heldout_points, heldout_targets: the same of those whose risks move the multipliers.
+        alphas, anchor: M numbers in [0, 1] and the weights a of eq. (3), as in `Objective`.
         hidden: hidden units, tanh.
-        rounds: K, Hedge steps.
-        steps_per_round: Adam steps between two of them.
-        step_size: gamma of eq. (6).
-        learning_rate: of Adam.
+        rounds, step_size: K and gamma of eq. (6).
+        steps_per_round, learning_rate: Adam's, between two Hedge steps.
         seed: of the first weights; one number for all models, or M of them.
-
-    Returns:
-        `Students`, with the last iterate of every model.
 
     Raises:
         ValueError: arguments that do not fit together, a class without mass.
@@ -103,16 +90,12 @@ def train_students(
     checks.integer("steps_per_round", steps_per_round, low=1)
     checks.number("step_size", step_size, low=0)
     checks.number("learning_rate", learning_rate, low=0, above=True)
-    checks.require(
-        isinstance(alphas, Sequence) and len(alphas) >= 1,
-        f"alphas must have at least one number, in a list, got {alphas!r}",
-    )
-    objectives, models = [Objective(alpha, anchor) for alpha in alphas], len(alphas)
+    good = isinstance(alphas, Sequence) and len(alphas) >= 1
+    checks.expect(good, "alphas", "have at least one number, in a list", repr(alphas))
+    models = len(alphas)
     seeds = list(seed) if isinstance(seed, Sequence) else [seed] * models
-    checks.require(
-        len(seeds) == models,
-        f"seed must be one number, or one for each of {models} alphas, got {len(seeds)}",
-    )
+    wanted = f"be one number, or one for each of {models} alphas"
+    checks.expect(len(seeds) == models, "seed", wanted, len(seeds))
     for one in seeds:
         checks.integer("seed", one, low=0)
     columns = _columns("points", points)  # (d, n)
@@ -122,8 +105,8 @@ def train_students(
     heldout = _stack("heldout_targets", heldout_targets, models, len(heldout_points), m)
 
     prior, heldout_prior = targets.mean(2), heldout.mean(2)  # (M, m), pi or the teachers' marginal
-    pairs = zip(objectives, prior, strict=True)
-    anchors = torch.stack([objective.anchor_weights(row) for objective, row in pairs])
+    pairs = zip(alphas, prior, strict=True)
+    anchors = torch.stack([Objective(alpha, anchor).anchor_weights(row) for alpha, row in pairs])
     alpha = torch.tensor(alphas, dtype=torch.float32)[:, None]
     parameters = _first_parameters(seeds, len(columns), hidden, m)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
@@ -132,37 +115,37 @@ def train_students(
     scratch = torch.empty(2, models, hidden, len(points))  # arrays of the hidden layer, used again
     history = []
     for k in range(rounds):
-        risk_weights = unchecked_risk_weights(alpha, anchors, multipliers)
+        risk_weights = (1 - alpha) * anchors + alpha * multipliers
         class_weights = unchecked_class_weights(risk_weights, prior)  # eq. (7)
         shift = class_weights.log()[:, :, None]
         for step in range(k * steps_per_round + 1, (k + 1) * steps_per_round + 1):  # eq. (8)
             gradients = _gradients(parameters, columns, shift, shares, scratch)
-            _adam(parameters, gradients, moments, step, learning_rate)
-        log_probabilities = torch.log_softmax(_logits(parameters, heldout_columns), 1)
+            for parameter, gradient, moment in zip(parameters, gradients, moments, strict=True):
+                _adam(parameter, gradient, *moment, step, learning_rate)
+        log_probabilities = torch.log_softmax(_forward(parameters, heldout_columns)[1], 1)
         risks = -(heldout * log_probabilities).mean(2) / heldout_prior  # eq. (1) or (4)
         if not bool(torch.isfinite(risks).all()):
-            raise FloatingPointError(
-                f"training diverged: a held-out risk is not finite after round {k + 1}; lower "
-                "learning_rate or step_size"
-            )
+            what = f"a held-out risk is not finite after round {k + 1}"
+            cure = "lower learning_rate or step_size"
+            raise FloatingPointError(f"training diverged: {what}; {cure}")
         history.append((risks, multipliers, class_weights))
         multipliers = unchecked_hedge_step(multipliers, risks, step_size)  # eq. (6)
     rows = [torch.stack(values) for values in zip(*history, strict=True)]
     return Students(tuple(alphas), tuple(parameters), *rows)
 
 
-def _logits(parameters: Sequence[Tensor], columns: Tensor) -> Tensor:
-    """(M, m, n) from the points as columns (d, n)."""
-    _, _, outward, outward_bias = parameters
-    return torch.baddbmm(outward_bias, outward, _hidden(parameters, columns))
+def _forward(
+    parameters: Sequence[Tensor], columns: Tensor, out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Hidden units (M, h, n) and logits (M, m, n) from the points as columns (d, n).
 
-
-def _hidden(parameters: Sequence[Tensor], columns: Tensor, out: Tensor | None = None) -> Tensor:
-    """(M, h, n), tanh(z) as 2 sigmoid(2z) - 1, which a CPU computes ten times as fast."""
-    inward, inward_bias, _, _ = parameters
+    tanh(z) is 2 sigmoid(2z) - 1, which a CPU computes ten times as fast.
+    """
+    inward, inward_bias, outward, outward_bias = parameters
     stacked = columns.expand(len(inward), -1, -1)  # (M, d, n), no copy
     twice = torch.baddbmm(inward_bias, inward, stacked, beta=2, alpha=2, out=out)
-    return twice.sigmoid_().mul_(2).sub_(1)
+    hidden = twice.sigmoid_().mul_(2).sub_(1)
+    return hidden, torch.baddbmm(outward_bias, outward, hidden)
 
 
 def _gradients(
@@ -173,52 +156,41 @@ def _gradients(
     Written out, and arrays as large as the hidden layer are those of ``scratch`` (2, M, h, n): new
     ones come from the system in every step, which takes longer than all that is computed.
     """
-    _, _, outward, outward_bias = parameters
-    hidden = _hidden(parameters, columns, out=scratch[0])
-    p = torch.softmax(torch.baddbmm(outward_bias, outward, hidden) - shift, 1)  # (M, m, n)
+    outward = parameters[2]
+    hidden, logits = _forward(parameters, columns, out=scratch[0])
+    p = torch.softmax(logits - shift, 1)  # (M, m, n)
     by_logits = shares - p.mul_(shares.sum(1, keepdim=True))
     by_outward = by_logits @ hidden.transpose(1, 2)
     slopes = hidden.square_().neg_().add_(1)  # of tanh
     by_sums = torch.bmm(outward.transpose(1, 2), by_logits, out=scratch[1]).mul_(slopes)
-    by_biases = (by.sum(2, keepdim=True) for by in (by_sums, by_logits))
-    return by_sums @ columns.T, next(by_biases), by_outward, next(by_biases)
+    biases = [by.sum(2, keepdim=True) for by in (by_sums, by_logits)]
+    return by_sums @ columns.T, biases[0], by_outward, biases[1]
 
 
-def _adam(
-    parameters: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    moments: Sequence[tuple[Tensor, Tensor]],
-    t: int,
-    learning_rate: float,
-) -> None:
-    """Step t = 1, 2, ... of Adam, in place. Of torch.optim the first step alone takes 2 seconds."""
-    for parameter, gradient, (mean, square) in zip(parameters, gradients, moments, strict=True):
-        mean.lerp_(gradient, 0.1)
-        square.lerp_(gradient.square(), 0.001)
-        scale = (square / (1 - 0.999**t)).sqrt() + 1e-8
-        parameter -= learning_rate / (1 - 0.9**t) * mean / scale
+def _adam(p: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, t: int, rate: float) -> None:
+    """Step t = 1, 2, ... in place; torch.optim's first step alone takes 2 seconds."""
+    mean.lerp_(gradient, 0.1)
+    square.lerp_(gradient.square(), 0.001)
+    scale = (square / (1 - 0.999**t)).sqrt() + 1e-8
+    p -= rate / (1 - 0.9**t) * mean / scale
 
 
 def _first_parameters(seeds: Sequence[int], d: int, h: int, m: int) -> list[Tensor]:
     """Uniform in +-1/sqrt(fan in), as torch.nn.Linear; stacked, a seed a model."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shapes = ((h, d), d), ((h, 1), d), ((m, h), h), ((m, 1), h)  # and the fan in of each
-
-    def drawn(seed: int) -> list[Tensor]:
-        g = torch.Generator().manual_seed(seed)
-        return [(2 * torch.rand(shape, generator=g) - 1) / fan**0.5 for shape, fan in shapes]
-
-    return [torch.stack(layer) for layer in zip(*map(drawn, seeds), strict=True)]
+    return [
+        torch.stack([(2 * torch.rand(shape, generator=g) - 1) / fan**0.5 for g in generators])
+        for shape, fan in shapes
+    ]
 
 
 def _columns(name: str, points: Tensor, d: int | None = None) -> Tensor:
     """(d, n) float32 from (n, d), without a graph: the gradient is written out."""
     checks.tensor(name, points)
     points = points.detach()
-    good = points.ndim == 2 and len(points) >= 1 and points.shape[1] >= 1
-    checks.require(
-        good and d in (None, points.shape[1]),
-        f"{name} must have shape (n, {'d' if d is None else d}), got {tuple(points.shape)}",
-    )
+    good = points.ndim == 2 and points.numel() > 0 and d in (None, points.shape[1])
+    checks.expect(good, name, f"have shape (n, {d or 'd'})", tuple(points.shape))
     checks.finite(name, points)
     return points.float().T.contiguous()
 
@@ -227,11 +199,9 @@ def _stack(name: str, targets: Tensor, models: int, n: int, m: int | None = None
     """(M, m, n) float32, without a graph, from (n, m) or (M, n, m); every class has mass."""
     checks.tensor(name, targets)
     targets, m = targets.detach(), m or (1, *targets.shape)[-1]
-    checks.require(
-        tuple(targets.shape) in ((n, m), (models, n, m)),
-        f"{name} must have shape ({n}, {m}) or ({models}, {n}, {m}), got {tuple(targets.shape)}",
-    )
+    wanted, got = f"have shape ({n}, {m}) or ({models}, {n}, {m})", tuple(targets.shape)
+    checks.expect(got in ((n, m), (models, n, m)), name, wanted, got)
     checks.row_stochastic(name, targets.reshape(-1, m), m)
     empty = (targets.reshape(-1, n, m).mean(1) <= 0).any(0).nonzero().flatten().tolist()
-    checks.require(not empty, f"{name} must give every class some mass, got none for {empty}")
+    checks.expect(not empty, name, "give every class some mass", f"none for {empty}")
     return targets.float().transpose(-1, -2).expand(models, m, n).contiguous()

@@ -25,12 +25,10 @@ def distort(p: Tensor, prior: Tensor, kind: str, strength: float, seed: int = 0)
     """A teacher that is wrong in one way; at strength 0 it is ``p`` itself.
 
     Args:
-        p: (n, m), the teacher's probabilities before.
         prior: (m,), which class is the rarest.
         kind: ``"none"``, ``"temperature"`` (T = e^strength), ``"rare"`` (its probability times
-            e^strength, renormalised) or ``"noise"`` (normal, on every logit).
+            e^strength, renormalised) or ``"noise"`` (normal, on every logit, drawn by ``seed``).
         strength: at least 0, at most 100.
-        seed: of the noise.
 
     >>> distort(torch.tensor([[0.75, 0.25]]), torch.tensor([0.9, 0.1]), "rare", math.log(3))
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
@@ -65,7 +63,7 @@ def bias(p: Tensor, class_weights: Tensor) -> Tensor:
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
     """
     p = _probabilities(p)
-    weights = checks.numbers("class_weights", class_weights).detach()
+    weights = checks.numbers("class_weights", class_weights)
     checks.vector("class_weights", weights, p.shape[1])
     checks.positive("class_weights", weights)
     return torch.softmax(p.log() + weights.log(), 1)
@@ -85,9 +83,8 @@ def add_noise(p: Tensor, scale: float, seed: int = 0) -> Tensor:
 
 
 def _probabilities(p: Tensor) -> Tensor:
-    p = checks.numbers("p", p).detach()
-    checks.require(
-        p.ndim == 2 and p.shape[1] >= 2, f"p must have shape (n, m), m >= 2, got {tuple(p.shape)}"
-    )
+    p = checks.numbers("p", p)
+    good = p.ndim == 2 and p.shape[1] >= 2
+    checks.expect(good, "p", "have shape (n, m), m >= 2", tuple(p.shape))
     checks.row_stochastic("p", p, p.shape[1])
     return p
