@@ -115,13 +115,13 @@ class Store:
                     if devices.rank() == 0:
                         result = measure(run, net, history, teacher)
                         result["seconds"] = time.perf_counter() - started
-                        self._keep(run, result, net if weights else None)
+                        self._write(run, result, net if weights else None)
                     devices.wait()
         except Timeout:
             return False
         return True
 
-    def _keep(self, run: Run, result: dict, net: nn.Module | None) -> None:
+    def _write(self, run: Run, result: dict, net: nn.Module | None) -> None:
         if net is not None:
             tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
             with files.whole(self.weights(run)) as file:
