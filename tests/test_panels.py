@@ -233,7 +233,7 @@ def test_a_long_session_has_bounded_memory_and_artists_and_no_open_figure(made, 
     panel, random = made[name], np.random.default_rng(0)
 
     def sizes():
-        _, figure, _, _ = panel._pictures.kept
+        _, figure, _, _ = panel._kept
         return [len(ax.get_children()) for ax in figure.axes] + [len(figure.texts)]
 
     before = sizes()

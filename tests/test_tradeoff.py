@@ -166,13 +166,27 @@ def test_baselines_do_not_slip_into_the_means(folder, panel):
     assert len(mixed.students("cnn-8", "cnn-4")) == len(study.students("cnn-8", "cnn-4"))
 
 
-@pytest.mark.parametrize("name", ["imbalance", "head", "temperature", "learning_rate"])
-def test_a_study_of_several_tasks_is_refused(folder, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("imbalance", "head", "heldout", "temperature", "mix", "teacher_view", "smoothing"),
+        *("learning_rate", "epochs", "teacher_epochs", "batch_size", "teacher_batch_size"),
+    ],
+)
+def test_a_study_of_several_settings_is_refused(folder, name):
+    """Which else would be averaged as if they were seeds."""
     study = results.read(folder)
     other = study.table.assign(**{name: 3})
     mixed = dataclasses.replace(study, table=pd.concat([study.table, other]))
-    with pytest.raises(ValueError, match=f"study must have one {name}"):
+    with pytest.raises(ValueError, match=f"study must have one {name}, got .*; a panel shows one"):
         TradeoffPanel(mixed)
+
+
+def test_students_without_a_teacher_have_the_task_of_the_others(folder):
+    study = results.read(folder)
+    other = study.table.imbalance.where(study.table.teacher != "none", 3.0)
+    with pytest.raises(ValueError, match="study must have one imbalance"):
+        TradeoffPanel(dataclasses.replace(study, table=study.table.assign(imbalance=other)))
 
 
 def part(folder, wanted):
@@ -213,11 +227,12 @@ def test_a_study_without_an_alpha_or_the_standard_student_is_refused(folder, wan
         TradeoffPanel(part(folder, wanted))
 
 
-def test_a_temperature_that_only_teachers_have_is_one(folder):
-    """Students of the one-hot labels are listed with temperature 1."""
+def test_a_setting_that_only_one_kind_of_student_has_is_one(folder):
+    """Students of the one-hot labels are listed with temperature 1, the others with smoothing 0."""
     study = results.read(folder)
     table = study.table.copy()
     table.loc[table.teacher != "none", "temperature"] = 4.0
+    table.loc[table.teacher == "none", "smoothing"] = 0.1
     panel = TradeoffPanel(dataclasses.replace(study, table=table))
     assert panel.numbers.value == TradeoffPanel(study).numbers.value
 
@@ -237,7 +252,7 @@ def test_a_student_that_the_study_lacks_is_named_in_the_panel(folder):
 def test_a_teacher_for_some_alpha_is_trained_live_too(folder):
     study = results.read(folder)
     table = study.table.assign(teacher=study.table.teacher.replace("robust", "0.3"))
-    spec = dataclasses.replace(study.spec, teachers=("none", "standard", 0.3))
+    spec = study.spec.but(teacher=["none", "standard", 0.3])
     panel = TradeoffPanel(dataclasses.replace(study, spec=spec, table=table))
     panel.state = {"teacher": "0.3"}
     assert panel.live_run.teacher.objective.alpha == 0.3 and panel.live_run.seed == 2
@@ -247,20 +262,21 @@ def test_a_teacher_for_some_alpha_is_trained_live_too(folder):
 
 def test_the_live_run_has_the_setting_of_the_table_where_the_spec_has_several(folder):
     study = results.read(folder)
-    spec = dataclasses.replace(study.spec, temperatures=(1.0, 4.0), learning_rates=(0.3, 0.1))
+    spec = study.spec.but(temperature=[1.0, 4.0], learning_rate=[0.3, 0.1], epochs=[4, 2])
     table = study.table.assign(temperature=4.0, learning_rate=0.1)
     run = TradeoffPanel(dataclasses.replace(study, spec=spec, table=table)).live_run
     assert (run.temperature, run.config.learning_rate, run.seed) == (4.0, 0.1, 2)
+    assert (run.config.epochs, run.teacher.config.epochs) == (2, 2)
 
 
 def test_the_live_run_differs_from_the_study_s_in_its_seeds_only(panel):
-    run, spec = panel.live_run, dataclasses.replace(panel.study.spec, seeds=(2,))
+    run, spec = panel.live_run, panel.study.spec.but(seed=2)
     assert run in spec.runs() and run not in panel.study.spec.runs()
 
 
 def test_a_run_that_the_spec_lacks_is_named_in_the_panel(folder):
     study = results.read(folder)
-    spec = dataclasses.replace(study.spec, students=("standard", 0))
+    spec = study.spec.but(student=["standard", 0])
     panel = TradeoffPanel(dataclasses.replace(study, spec=spec))
     panel.train()
     assert "study must have a run of cnn-8, cnn-4, standard, robust" in panel.numbers.value

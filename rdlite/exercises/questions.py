@@ -1,7 +1,6 @@
 """The notebooks' questions, each with a right answer and the cases in which it is called.
 
-``check_4_2`` belongs to exercise 2 of notebook 04; its docstring says what goes in and what comes
-out. n images or points, m classes; risks and losses in nats, accuracies as fractions.
+A docstring says what goes into an answer and what comes out: n images or points, m classes.
 """
 
 from __future__ import annotations
@@ -34,13 +33,10 @@ def check_1_1(risks: Callable[[Tensor, Tensor], Tensor]) -> None:
 
 
 def check_1_2(expected_minimum: Callable[[int, float, int], float]) -> None:
-    """Mean of the smallest of m equal classes' accuracies: (m, truth, images a class) -> number.
-
-    A simulation of a few thousand draws is close enough.
-    """
+    """Mean of the smallest of m equal classes' accuracies: (m, truth, images a class) -> number."""
     settings = [(1, 0.5, 20), (10, 0.8, 1000), (10, 0.8, 10), (100, 0.45, 100)]
     cases = {f"m = {m}, truth = {p:g}, images = {n}": (m, p, n) for m, p, n in settings}
-    judge("1.2", expected_minimum, smallest_of_equals, cases, tolerance=5e-3)
+    judge("1.2", expected_minimum, smallest_of_equals, cases, tolerance=5e-3)  # for simulations
 
 
 def check_1_3(hinton_loss: Callable[[Tensor, Tensor, float], float]) -> None:
@@ -66,8 +62,8 @@ def check_2_1(class_weights: Callable[[float, Tensor, Tensor, Tensor], Tensor]) 
     def reference(alpha: float, anchor: Tensor, multipliers: Tensor, prior: Tensor) -> Tensor:
         return Objective(alpha, anchor.tolist()).class_weights(multipliers, prior)
 
-    prior, uniform = _vector(0.7, 0.2, 0.1), _vector(1 / 3, 1 / 3, 1 / 3)
-    multipliers = _vector(0.1, 0.3, 0.6)
+    prior, uniform = _double(0.7, 0.2, 0.1), _double(1 / 3, 1 / 3, 1 / 3)
+    multipliers = _double(0.1, 0.3, 0.6)
     cases = {
         "the standard objective, alpha = 0 and a = pi": (0.0, prior, multipliers, prior),
         "the balanced objective, alpha = 0 and a = 1/m": (0.0, uniform, multipliers, prior),
@@ -79,32 +75,28 @@ def check_2_1(class_weights: Callable[[float, Tensor, Tensor, Tensor], Tensor]) 
 
 def check_2_2(hedge: Callable[[Tensor, Tensor, float], Tensor]) -> None:
     """Eq. (6) without overflow: (multipliers (m,), risks (m,), step size) -> (m,)."""
-    multipliers, risks = _vector(0.5, 0.3, 0.2), _vector(0.2, 0.5, 2.0)
+    multipliers, risks = _double(0.5, 0.3, 0.2), _double(0.2, 0.5, 2.0)
     cases = {
         "risks 0.2, 0.5, 2.0 and step size 0.5": (multipliers, risks, 0.5),
-        "equal risks": (multipliers, _vector(1.0, 1.0, 1.0), 0.5),
+        "equal risks": (multipliers, _double(1.0, 1.0, 1.0), 0.5),
         "step size 0": (multipliers, risks, 0.0),
-        "risks 1000, 1001, 1002 and step size 1": (multipliers, _vector(1000, 1001, 1002), 1.0),
+        "risks 1000, 1001, 1002 and step size 1": (multipliers, _double(1000, 1001, 1002), 1.0),
     }
     judge("2.2", hedge, hedge_step, cases)
 
 
 def check_2_3(absent: Callable[[Tensor, int], Tensor]) -> None:
-    """Probability that each class is missing from a batch: (prior (m,), batch size) -> (m,).
-
-    The images of a batch are drawn independently.
-    """
-    cases = {f"a batch of {size}": (_vector(0.9, 0.09, 0.01), size) for size in (1, 2, 128)}
+    """Chance that a class misses a batch, drawn independently: (prior (m,), batch size) -> (m,)."""
+    cases = {f"a batch of {size}": (_double(0.9, 0.09, 0.01), size) for size in (1, 2, 128)}
     judge("2.3", absent, lambda prior, size: (1 - prior) ** size, cases)
 
 
 # Notebook 03, Who should be robust, the teacher or the student?
 def check_3_1(paired: Callable[[Tensor, Tensor], tuple[float, float]]) -> None:
     """Mean and standard error of paired differences: (a (n,), b (n,)) -> two numbers."""
-    a, b = _vector(0.5, 0.6, 0.7), _vector(0.4, 0.4, 0.4)
-    noise = torch.linspace(-0.2, 0.2, 5).double()
+    noise, b = torch.linspace(-0.2, 0.2, 5).double(), _double(0.4, 0.4, 0.4)
     cases = {
-        "a = (0.5, 0.6, 0.7), b = (0.4, 0.4, 0.4)": (a, b),
+        "a = (0.5, 0.6, 0.7), b = (0.4, 0.4, 0.4)": (_double(0.5, 0.6, 0.7), b),
         "b = a - 0.1, a spread": (noise + 0.6, noise + 0.5),
         "a and b unrelated": (noise + 0.6, noise.flip(0) + 0.5),
     }
@@ -133,11 +125,10 @@ def check_4_1(rounds_needed: Callable[[int, float, float], int]) -> None:
 
 def check_4_2(teacher_gap: Callable[[Tensor, Tensor, Tensor], float]) -> None:
     """Delta of eq. (10): (weights, eta, p) -> a number."""
-    drawn = Population.random(6, 3, seed=1)
+    drawn, halves = Population.random(6, 3, seed=1), torch.full((2, 2), 0.5).double()
     weights, eta = drawn.weights, drawn.eta
-    halves, certain = torch.full((2, 2), 0.5).double(), torch.eye(2).double()
     cases = {
-        "a teacher that knows nothing (certain labels)": (halves[0], certain, halves),
+        "a teacher that knows nothing (certain labels)": (halves[0], torch.eye(2).double(), halves),
         "the Bayes teacher": (weights, eta, eta),
         "a flattened teacher": (weights, eta, temper(eta, 2.0)),
         "a biased teacher": (weights, eta, bias(eta, torch.tensor([1.0, 3.0, 9.0]))),
@@ -148,11 +139,11 @@ def check_4_2(teacher_gap: Callable[[Tensor, Tensor, Tensor], float]) -> None:
 
 def check_4_3(repair: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Undo known class weights: (c*eta renormalised, c) -> eta."""
-    eta = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]], dtype=torch.float64)
+    eta = _double([0.75, 0.25], [0.5, 0.5], [0.1, 0.9])
     known = {
-        "c = (1, 3)": (eta, _vector(1, 3)),
-        "c = (2, 2)": (eta, _vector(2, 2)),
-        "three classes": (Population.random(4, 3, seed=2).eta, _vector(0.2, 1, 5)),
+        "c = (1, 3)": (eta, _double(1, 3)),
+        "c = (2, 2)": (eta, _double(2, 2)),
+        "three classes": (Population.random(4, 3, seed=2).eta, _double(0.2, 1, 5)),
     }
     cases = {words: (bias(eta, c), c) for words, (eta, c) in known.items()}
     judge("4.3", repair, lambda p, c: bias(p, 1 / c), cases)
@@ -178,9 +169,9 @@ def check_5_2(choose: Callable[[Tensor, Tensor], int]) -> None:
         means = list(zip(worst.mean(1).tolist(), average.mean(1).tolist(), strict=True))
         return means.index(max(means))  # the first among equals
 
-    worst = torch.tensor([[0.2, 0.4], [0.6, 0.2], [0.1, 0.5]], dtype=torch.float64)
-    average = torch.tensor([[0.7, 0.7], [0.6, 0.6], [0.9, 0.9]], dtype=torch.float64)
-    tied = torch.tensor([[0.25, 0.5], [0.5, 0.25], [0.0, 0.5]], dtype=torch.float64)
+    worst = _double([0.2, 0.4], [0.6, 0.2], [0.1, 0.5])
+    average = _double([0.7, 0.7], [0.6, 0.6], [0.9, 0.9])
+    tied = _double([0.25, 0.5], [0.5, 0.25], [0.0, 0.5])
     cases = {
         "three settings, two seeds": (worst, average),
         "equal worst classes of the first two": (tied, average.flip(0)),
@@ -192,11 +183,11 @@ def check_5_2(choose: Callable[[Tensor, Tensor], int]) -> None:
 def check_5_3(interval: Callable[[Tensor, Tensor], tuple[float, float]]) -> None:
     """Bootstrap: (differences (seeds,), picks (draws, seeds)) -> low and high end of 95 %."""
     picks = torch.randint(5, (400, 5), generator=torch.Generator().manual_seed(0))
-    ends = _vector(0.025, 0.975)
+    ends = _double(0.025, 0.975)
     cases = {
         "five equal differences of 0.25": (torch.full((5,), 0.25).double(), picks),
         "differences 0, 0.1, 0.2, 0.3, 0.4": (torch.arange(5).double() / 10, picks),
-        "differences -1, 0, 0, 0, 1": (_vector(-1.0, 0, 0, 0, 1), picks),
+        "differences -1, 0, 0, 0, 1": (_double(-1.0, 0, 0, 0, 1), picks),
     }
     judge("5.3", interval, lambda d, picks: d[picks].mean(1).quantile(ends), cases)
 
@@ -226,7 +217,7 @@ def check_6_3(batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
     """The batch's mean and variance from those of equal parts: two (parts,) -> two numbers."""
     drawn = 2 * _drawn(4, 8, seed=0)
     parts = {
-        "parts (0, 0) and (1, 1)": torch.tensor([[0.0, 0.0], [1.0, 1.0]]).double(),
+        "parts (0, 0) and (1, 1)": _double([0, 0], [1, 1]),
         "four parts of eight numbers": drawn,
         "four parts with different means": drawn + torch.arange(4)[:, None],
     }
@@ -236,9 +227,11 @@ def check_6_3(batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
 
 # What the cases are made of
 def _drawn(n: int, m: int, *, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, m, generator=generator, dtype=torch.float64)
+    return torch.randn(n, m, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def _vector(*values: float) -> Tensor:
+def _double(*values: float | list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
+
+
+__all__ = [name for name in dir() if name.startswith("check_")]

@@ -1,7 +1,7 @@
 """What every panel shares: controls in, a pure computation, numbers and a picture out.
 
 A panel never prints and opens no pyplot figure: its answer is the value of one HTML widget and of
-one Image widget, so plain Python can read it and nothing piles up.
+one Image widget. Of the next picture only what moves is drawn again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from rdlite.guards import checks
-from rdlite.panels.picture import Picture
+from rdlite.panels.drawing import StaticFigure
 from rdlite.plots import ORANGE
 
 REMEMBERED = 64  # results a panel keeps
@@ -34,10 +34,7 @@ class Panel(widgets.VBox):
         hint: one sentence above the controls.
 
     Attributes:
-        controls: the inputs, by name.
         numbers, picture: the HTML and the Image (PNG) of the present state.
-
-    Example: a panel that squares its number.
 
     >>> class Square(Panel):
     ...     def compute(self, state):
@@ -64,7 +61,7 @@ class Panel(widgets.VBox):
         self.controls = dict(controls)
         self.size = size
         self._results: dict[Hashable, Any] = {}  # the last used at the end
-        self._pictures = Picture(size, self.draw, self.move)
+        self._kept: tuple[Hashable, StaticFigure, Any, Any] | None = None  # of the last scene
         self._quiet = False
         self.numbers = widgets.HTML()
         width = widgets.Layout(width=f"{size[0]}px", max_width="100%", flex="0 0 auto")
@@ -98,16 +95,14 @@ class Panel(widgets.VBox):
     def draw(self, figure: Figure, result: Any) -> Any:
         """Draw what all answers of one `scene` share, in an empty figure of the panel's size.
 
-        Returns:
-            The parts that `move` moves; None if this answer is already drawn in full.
+        Returns the parts that `move` moves; None if this answer is already drawn in full.
         """
         raise NotImplementedError
 
     def move(self, parts: Any, result: Any) -> Iterable[Artist]:
-        """Show an answer in the ``parts`` that `draw` made: only these are drawn for it.
+        """Show an answer in the ``parts`` that `draw` made.
 
-        Returns:
-            Every artist that differs from answer to answer, or lies over one that does.
+        Returns every artist that differs from answer to answer, or lies over one that does.
         """
         raise NotImplementedError
 
@@ -168,7 +163,7 @@ class Panel(widgets.VBox):
         scene = self.scene(self.state)
         shown = self.remember(
             ("shown", *self.state.values()),
-            lambda: (self.describe(result), self._pictures.png(result, scene)),
+            lambda: (self.describe(result), self._png(result, scene)),
         )
         self.numbers.value, self.picture.value = shown
         self.picture.layout.display = None
@@ -180,7 +175,28 @@ class Panel(widgets.VBox):
 
     def figure(self) -> Figure:
         """The present picture as a figure of its own, for readers with no kernel."""
-        return self._pictures.figure(self.result())
+        result, figure = self.result(), StaticFigure(self.size)
+        parts = self.draw(figure, result)
+        if parts is not None:
+            self.move(parts, result)
+        return figure
+
+    def _png(self, result: Any, scene: Hashable) -> bytes:
+        """What `figure` shows, to the pixel; axes, ticks and legends are drawn once a scene."""
+        if self._kept is None or self._kept[0] != scene:
+            figure = StaticFigure(self.size)
+            parts = self.draw(figure, result)
+            if parts is None:
+                return figure._repr_png_()
+            for artist in self.move(parts, result):
+                artist.set_animated(True)  # leaves it out of the drawing of the whole
+            figure.canvas.draw()
+            self._kept = scene, figure, parts, figure.canvas.copy_from_bbox(figure.bbox)
+        _, figure, parts, still = self._kept
+        figure.canvas.restore_region(still)
+        for artist in sorted(self.move(parts, result), key=Artist.get_zorder):
+            artist.draw(figure.canvas.get_renderer())
+        return figure.encoded()
 
     def remember(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What ``make()`` gave for this key; the last 64 keys used are kept."""
@@ -192,7 +208,7 @@ class Panel(widgets.VBox):
     def forget(self) -> None:
         """Compute and draw anew from now on, because the panel's data have changed."""
         self._results.clear()
-        self._pictures.forget()
+        self._kept = None
 
     def __repr__(self) -> str:  # the same in every run, unlike the widget's own
         return f"{type(self).__name__}({self.state!r})"

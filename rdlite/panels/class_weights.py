@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,20 +23,19 @@ from rdlite.panels.drawing import PLANE_CLASSES, VIEW, Maps, TwoBars, class_tabl
 from rdlite.theory.mixture import GaussianMixture
 
 
-@dataclass(frozen=True, eq=False)
-class _Weighted:
-    """What class weights do to saved logits."""
+class _Weighted(NamedTuple):
+    """(m,) each."""
 
-    weights: np.ndarray  # (m,), on the simplex
-    before: np.ndarray  # (m,), accuracies at equal weights
-    after: np.ndarray  # (m,)
+    weights: np.ndarray  # on the simplex
+    before: np.ndarray  # accuracies at equal weights
+    after: np.ndarray
 
 
 class ClassWeightPanel(Panel):
     """What class weights do: by eq. (5) they shift the logits, so saved ones are enough.
 
     The prediction is ``argmax_y (f_y + log c_y)``. A slider a class, from 0.001 to 1 in steps of
-    5 %; what counts is their share, shown on the simplex. Presets are rounded to these steps.
+    5 %, to which presets are rounded; what counts is their share.
 
     Args:
         logits: (n, m), f on a test set, 2 <= m <= 20.
@@ -75,29 +74,25 @@ class ClassWeightPanel(Panel):
         counts = checks.numbers("class_counts", class_counts)
         m = len(self.class_names)
         checks.integer("the number of class_names", m, low=2, high=20)
-        checks.require(
-            len(set(self.class_names)) == m, f"class_names must differ, got {self.class_names}"
-        )
-        checks.require(
-            self.logits.ndim == 2 and self.logits.shape[1] == m,
-            f"logits must have shape (n, {m}), got {tuple(self.logits.shape)}",
-        )
+        checks.expect(len(set(self.class_names)) == m, "class_names", "differ", self.class_names)
+        good = self.logits.ndim == 2 and self.logits.shape[1] == m
+        checks.expect(good, "logits", f"have shape (n, {m})", tuple(self.logits.shape))
         checks.vector("class_counts", counts, m)
         checks.positive("class_counts", counts)
         self.class_counts = [int(count) for count in counts]
         before = self._accuracy(np.ones(m))
         checks.require(not np.isnan(before).any(), "labels must have an image of every class")
+        self._written = [plain(name, 14 if m <= 10 else 18) for name in self.class_names]
         presets = {"uniform": torch.ones(m), "inverse prior": 1 / counts}
         if learned is not None:
             presets["learned"] = checks.numbers("learned", learned)
             checks.vector("learned", presets["learned"], m)
             checks.positive("learned", presets["learned"])
-        for k, name in enumerate(self.class_names):
-            presets[f"one class: {name}"] = torch.eye(m)[k]
-        self.presets = {name: self._on_grid(weights) for name, weights in presets.items()}
-        names = ["custom", *presets]
-        self.preset = dropdown("weights", {name: name for name in names}, "uniform")
-        self.preset.observe(lambda change: self._quiet or self.choose(change["new"]), "value")
+        ones = zip(self.class_names, torch.eye(m), strict=True)
+        presets |= {f"one class: {name}": row for name, row in ones}
+        self.presets = {"custom": {}} | {name: self._on_grid(c) for name, c in presets.items()}
+        self.preset = dropdown("weights", {name: name for name in self.presets}, "uniform")
+        self.preset.observe(lambda change: self.choose(change["new"]), "value")
         controls = {
             name: slider(f"{shortened(name)} 0.000", self.GRID, 1.0, readout=False)
             for name in self.class_names
@@ -107,9 +102,9 @@ class ClassWeightPanel(Panel):
 
     @classmethod
     def on_plane(cls, imbalance: float = 20.0) -> ClassWeightPanel:
-        """The best scorer on `GaussianMixture.three_classes`, with a map of its decisions.
+        """The best scorer on `GaussianMixture.three_classes`, with a map; test points are balanced.
 
-        The test points are balanced; the learned weights are those of the exact robust optimum.
+        The learned weights are those of the exact robust optimum.
         """
         mixture = GaussianMixture.three_classes(imbalance)
         grid, population = mixture.on_grid(60)
@@ -125,13 +120,9 @@ class ClassWeightPanel(Panel):
         )
 
     def choose(self, name: str) -> None:
-        """Set the sliders to one of ``presets``.
-
-        Raises:
-            ValueError: an unknown name.
-        """
-        checks.choice("preset", name, ["custom", *self.presets])
-        self.state = self.presets.get(name, {})
+        """Set the sliders to one of ``presets``; ValueError for an unknown name."""
+        checks.choice("preset", name, self.presets)
+        self.state = self.presets[name]
 
     def _on_grid(self, weights: Tensor) -> dict[str, float]:
         """The state nearest to some class weights, of which only ratios matter."""
@@ -148,8 +139,7 @@ class ClassWeightPanel(Panel):
         """Accuracy of each class at equal weights and at these, which are put on the simplex."""
         weights = np.array([state[name] for name in self.class_names])
         weights = weights / weights.sum()
-        before = self._accuracy(np.ones_like(weights))
-        return _Weighted(weights, before, self._accuracy(weights))
+        return _Weighted(weights, self._accuracy(np.ones_like(weights)), self._accuracy(weights))
 
     def render(self, result: _Weighted) -> None:
         super().render(result)
@@ -157,16 +147,14 @@ class ClassWeightPanel(Panel):
             control.description = f"{shortened(name)} {share:.3f}"
         state = self.state
         matching = (name for name, preset in self.presets.items() if preset == state)
-        self._quiet, quiet = True, self._quiet
-        self.preset.value = next(matching, "custom")
-        self._quiet = quiet
+        self.preset.value = next(matching, "custom")  # which sets nothing anew
 
     def describe(self, result: _Weighted) -> str:
-        before, after = result.before, result.after
+        weights, before, after = result
         columns = {
             "class": self.class_names,
             "training images": self.class_counts,
-            "weight c": result.weights,
+            "weight c": weights,
             "accuracy at equal weights": before,
             "accuracy": after,
         }
@@ -188,36 +176,30 @@ class ClassWeightPanel(Panel):
         bars = TwoBars(ax, m, ("equal weights", "these weights"))
         ax.set(yticks=[0, 0.25, 0.5, 0.75, 1], ylabel="accuracy (test set)")
         if m <= 10:
-            counts = zip(self._written(), self.class_counts, strict=True)
+            counts = zip(self._written, self.class_counts, strict=True)
             ax.set_xticks(range(m), [f"{name}\n{n:,}" for name, n in counts], fontsize=8.5)
             ax.set_xlabel("class and its number of training images")
         else:
             turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-            ax.set_xticks(range(m), self._written(), fontsize=8, **turned)
+            ax.set_xticks(range(m), self._written, fontsize=8, **turned)
             figure.subplots_adjust(bottom=0.26)
         return bars, maps, figure.suptitle("", fontsize=12)
 
     def move(self, parts: tuple, result: _Weighted) -> list[Artist]:
-        (bars, maps, title), before, after = parts, result.before, result.after
+        (bars, maps, title), (weights, before, after) = parts, result
         worst = int(after.argmin())
         title.set_text(
-            f"Worst class {self._written()[worst]}: {after[worst]:.2f} "
+            f"Worst class {self._written[worst]}: {after[worst]:.2f} "
             f"(equal weights {before.min():.2f}); average {after.mean():.2f} "
             f"(equal weights {before.mean():.2f})"
         )
-        moved = maps.move([self._decisions(result.weights)]) if maps else []
+        moved = maps.move([self._decisions(weights)]) if maps else []
         return [title, *bars.move(before, after, worst), *moved]
-
-    def _written(self) -> list[str]:
-        """The names, as figures have room for them."""
-        longest = 14 if len(self.class_names) <= 10 else 18
-        return [plain(name, longest) for name in self.class_names]
 
     def _decisions(self, weights: np.ndarray) -> np.ndarray:
         """(r, r) predicted classes on the grid."""
-        grid, logits, _ = self.regions
-        side = math.isqrt(len(grid))
-        return (logits + np.log(weights)).argmax(1).reshape(side, side)
+        predicted = (self.regions[1] + np.log(weights)).argmax(1)
+        return predicted.reshape(math.isqrt(len(predicted)), -1)
 
     def _draw_decisions(self, ax: Axes) -> Maps:
         """The map of these weights, with the borders of equal weights over it."""

@@ -1,4 +1,4 @@
-"""What the panels show: maps of the plane, sampled points, pairs of bars, a table of the classes.
+"""What the panels show: figures without pyplot and their parts, and a table of the classes.
 
 A part of a picture draws what stays when it is made. Its `move` shows other values and returns what
 has to be drawn again: every artist that can differ, or that lies over one that can.
@@ -7,14 +7,17 @@ has to be drawn again: every artist that can differ, or that lies over one that 
 from __future__ import annotations
 
 import html
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from torch import Tensor
+from matplotlib.figure import Figure
+from PIL import Image
 
 from rdlite import plots
 from rdlite.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
@@ -24,21 +27,34 @@ CLASS_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"))
 PALE = 255 * (0.45 + 0.55 * np.array([to_rgb(colour) for colour, _ in CLASS_STYLES]))  # of maps
 VIEW = (-3.6, 3.6, -2.6, 3.4)  # the part of the plane that is drawn: x from, to, y from, to
 GAP = 5  # white columns between two maps
+DPI = 100  # pixels an inch, of every picture
+
+
+class StaticFigure(Figure):
+    """A figure of a size in pixels that pyplot does not know, which still shows in a notebook."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        self.canvas.draw()
+        return self.encoded()
+
+    def encoded(self) -> bytes:
+        """The pixels as they are, as PNG."""
+        buffer = io.BytesIO()
+        image = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
+        image.save(buffer, "png", compress_level=1)  # fast
+        return buffer.getvalue()
 
 
 class Maps:
     """Which class is predicted where: maps side by side, each name at its class's centre.
 
-    One axes and one image for all of them, without ticks, because those take longest to draw.
-
-    Args:
-        ax: where to draw, in the plane's unit.
-        titles: one a map.
-        grid: (r * r, 2), the centres of the cells, x first, as `GaussianMixture.on_grid`.
-        centres: class name -> x and y, at most four.
-
-    Attributes:
-        step: how far each map lies to the right of the one before.
+    One axes and one image for all of them, without ticks, because those take longest to draw. The
+    ``grid`` is that of `GaussianMixture.on_grid`, ``centres`` is class name -> x and y, at most
+    four, and `step` is how far each map lies to the right of the one before.
     """
 
     def __init__(
@@ -75,36 +91,8 @@ class Maps:
         return [*self.ax.images, *self.ax.collections, *self.ax.lines, *self.names]
 
 
-class Points:
-    """Sampled points, a colour and a marker for each of at most four labels.
-
-    Args:
-        ax: where to draw.
-        right: how far to the right of their place.
-    """
-
-    def __init__(self, ax: Axes, right: float) -> None:
-        self.right, style = right, {"markersize": 2.2, "zorder": 1.5}
-        self.lines = [ax.plot([], [], mark, color=c, **style)[0] for c, mark in CLASS_STYLES]
-
-    def move(self, points: Tensor, labels: Tensor) -> list[Artist]:
-        """Show other points (n, 2) and labels (n,); those beyond `VIEW` are left out."""
-        low, high = points.new_tensor(VIEW).reshape(2, 2).T
-        inside = ((points > low) & (points < high)).all(1)
-        for k, line in enumerate(self.lines):
-            x, y = points[inside & (labels == k)].T.numpy()
-            line.set_data(x + self.right, y)
-        return self.lines
-
-
 class TwoBars:
-    """Two bars a class, the first hatched; a star on the second of the worst class.
-
-    Args:
-        ax: where to draw; the legend goes above it.
-        classes: their number, m.
-        labels: what the two bars are.
-    """
+    """Two bars a class, the first hatched; a star on the second of the worst class."""
 
     def __init__(self, ax: Axes, classes: int, labels: tuple[str, str]) -> None:
         self.ax, x = ax, np.arange(classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from matplotlib.artist import Artist
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from rdlite.panels.base import Panel, dropdown, slider
-from rdlite.panels.drawing import PLANE_CLASSES, Maps, Points, TwoBars, class_table
+from rdlite.panels.drawing import CLASS_STYLES, PLANE_CLASSES, VIEW, Maps, TwoBars, class_table
 from rdlite.theory.mixture import GaussianMixture
 from rdlite.theory.students import train_students
 from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
@@ -18,14 +18,13 @@ from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, distort
 ALPHAS = tuple(k / 10 for k in range(11))
 
 
-@dataclass(frozen=True, eq=False)
-class _Trained:
+class _Trained(NamedTuple):
     """Eleven students of one teacher on one mixture; accuracies and risks are the true ones."""
 
     mixture: GaussianMixture
     grid: Tensor  # (r * r, 2)
-    teacher: Tensor  # (r * r,), its predictions on the grid
-    bayes: Tensor  # (r * r,)
+    bayes: Tensor  # (r * r,), predictions on the grid
+    teacher: Tensor  # (r * r,)
     predicted: Tensor  # (11, r * r), by the students
     accuracy: Tensor  # (11, m)
     risks: Tensor  # (11, m)
@@ -38,11 +37,9 @@ class PlanePanel(Panel):
     """From standard to robust on a Gaussian mixture, for a good or a distorted teacher.
 
     The students are small networks trained live, all values of alpha at once, by eqs (6)-(8) on
-    600 points with the teacher's probabilities; anchor: standard. Accuracies and risks are the
-    true ones, on a grid.
+    600 points with the teacher's probabilities; anchor: standard.
 
-    >>> panel = PlanePanel()
-    >>> panel
+    >>> PlanePanel()
     PlanePanel({'imbalance': 20, 'teacher': 'none', 'strength': 1.0, 'alpha': 1.0})
     """
 
@@ -80,18 +77,11 @@ class PlanePanel(Panel):
         predicted = logits.argmax(2)
         within = population.weights[:, None] * population.eta / population.prior
         right = torch.nn.functional.one_hot(predicted, len(mixture.prior)).double()
-        return _Trained(
-            mixture=mixture,
-            grid=grid,
-            teacher=grid_p.argmax(1),
-            bayes=population.eta.argmax(1),
-            predicted=predicted.to(torch.uint8),  # kept for many states
-            accuracy=(within * right).sum(1),
-            risks=torch.stack([population.class_risks(scorer) for scorer in logits]),
-            multipliers=students.multipliers[-1],
-            points=points,
-            labels=labels,
-        )
+        kept = predicted.to(torch.uint8)  # small, for many states
+        risks = torch.stack([population.class_risks(scorer) for scorer in logits])
+        maps = population.eta.argmax(1), grid_p.argmax(1), kept
+        rows = (within * right).sum(1), risks, students.multipliers[-1]
+        return _Trained(mixture, grid, *maps, *rows, points, labels)
 
     def render(self, result: tuple[_Trained, int]) -> None:
         super().render(result)
@@ -118,7 +108,8 @@ class PlanePanel(Panel):
         titles = "best on average (Bayes)", "teacher", "student and its points"
         centres = dict(zip(PLANE_CLASSES, trained.mixture.means.numpy(), strict=True))
         maps = Maps(ax, titles, trained.grid.numpy(), centres)
-        points = Points(ax, 2 * maps.step)
+        style = {"markersize": 2.2, "zorder": 1.5}
+        points = [ax.plot([], [], mark, color=colour, **style)[0] for colour, mark in CLASS_STYLES]
         ax = figure.add_axes((0.805, 0.12, 0.185, 0.68))
         bars = TwoBars(ax, len(PLANE_CLASSES), ("alpha 0", "this alpha"))
         ax.set_ylabel("accuracy (true)")
@@ -133,7 +124,11 @@ class PlanePanel(Panel):
             f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {float(accuracy[worst]):.2f} "
             f"(alpha 0: {float(standard.min()):.2f})"
         )
-        points.move(trained.points, trained.labels)  # they lie over the maps
+        low, high = trained.points.new_tensor(VIEW).reshape(2, 2).T
+        inside = ((trained.points > low) & (trained.points < high)).all(1)
+        for k, line in enumerate(points):
+            x, y = trained.points[inside & (trained.labels == k)].T.numpy()
+            line.set_data(x + 2 * maps.step, y)  # over the third map
         predicted = trained.bayes, trained.teacher, trained.predicted[chosen]
         squares = [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
         return [title, *maps.move(squares), *bars.move(standard, accuracy, worst)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -19,8 +19,7 @@ from rdlite.theory.population import Population
 from rdlite.theory.teachers import DISTORTIONS, STRENGTHS, bias, distort
 
 
-@dataclass(frozen=True, eq=False)
-class _Student:
+class _Student(NamedTuple):
     """The robust student of one teacher on an exact population."""
 
     gap: float  # eq. (10)
@@ -59,35 +58,31 @@ class TeacherPanel(Panel):
         """The best possible class risks, the students of all strengths, which one is chosen."""
         name, kind = state["population"], state["teacher"]
         population, best, weights = self.remember(name, lambda: self._population(name))
-        students = self.remember(
-            (name, kind), lambda: self._students(population, kind, weights.get(kind))
-        )
-        return best, students, STRENGTHS.index(state["strength"])
+
+        def students() -> list[_Student]:
+            return [self._student(population, kind, s, weights.get(kind)) for s in STRENGTHS]
+
+        return best, self.remember((name, kind), students), STRENGTHS.index(state["strength"])
 
     def _population(self, name: str) -> tuple[Population, Tensor, dict[str, Tensor]]:
         """The population, its best class risks, and class weights c of eq. (5) by objective."""
-        if name == "random":
-            population = Population.random(40, 4)
-        else:
-            population = GaussianMixture.three_classes().on_grid(20)[1]
+        _, plane = GaussianMixture.three_classes().on_grid(20)
+        population = plane if name == "plane" else Population.random(40, 4)
         best, multipliers = population.solve(ROBUST, loss_bound=self.LOSS_BOUND)
         weights = {"balanced": 1 / population.prior, "robust": multipliers / population.prior}
         return population, population.class_risks(best), weights
 
-    def _students(
-        self, population: Population, kind: str, weights: Tensor | None
-    ) -> list[_Student]:
-        students = []
-        for strength in STRENGTHS:
-            if weights is None:
-                p = distort(population.eta, population.prior, kind, strength)
-            else:
-                p = bias(population.eta, weights**strength)
-            scorer, _ = population.solve(ROBUST, p, loss_bound=self.LOSS_BOUND)
-            gap, bound = population.teacher_gap(p), population.gap_bound(p, scorer)
-            distilled = float(population.class_risks(scorer, p).max())
-            students.append(_Student(gap, bound, distilled, population.class_risks(scorer)))
-        return students
+    def _student(
+        self, population: Population, kind: str, strength: float, weights: Tensor | None
+    ) -> _Student:
+        if weights is None:
+            p = distort(population.eta, population.prior, kind, strength)
+        else:
+            p = bias(population.eta, weights**strength)
+        scorer, _ = population.solve(ROBUST, p, loss_bound=self.LOSS_BOUND)
+        gap, bound = population.teacher_gap(p), population.gap_bound(p, scorer)
+        distilled = float(population.class_risks(scorer, p).max())
+        return _Student(gap, bound, distilled, population.class_risks(scorer))
 
     def describe(self, result: tuple[Tensor, list[_Student], int]) -> str:
         best, students, chosen = result

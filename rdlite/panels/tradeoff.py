@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -14,16 +14,15 @@ from torch import nn
 
 from rdlite.guards import checks
 from rdlite.panels.base import Panel, dropdown, slider
-from rdlite.panels.cells import KEY, Cell, Key, live_run, students, taught
+from rdlite.panels.cells import KEY, Cell, Key, students
 from rdlite.panels.drawing import TwoBars, class_table, legend_above, plain
 from rdlite.plots import GREY, ORANGE, PURPLE, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
-from rdlite.studies.table import NO_TEACHER, measure
+from rdlite.studies.table import NO_TEACHER, measure, settings
 
 
-@dataclass(frozen=True, eq=False)
-class _Shown:
+class _Shown(NamedTuple):
     """What one state shows."""
 
     state: dict
@@ -40,12 +39,11 @@ class TradeoffPanel(Panel):
     trains the cell again, live, with a seed that the study has not used.
 
     Args:
-        study: what `rdlite.studies.results.read` gives, or what it takes: the folder of a study, or
-            the name of one in data/results. Baselines in it are left out.
+        study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out.
 
     Raises:
-        ValueError: a study of several tasks, temperatures or learning rates; one without the
-            standard student or without any alpha.
+        ValueError: a study of several settings (tasks, epochs, learning rates, temperatures ...);
+            one without the standard student or without any alpha.
         OSError: there is no such study.
 
     >>> TradeoffPanel().state
@@ -63,7 +61,8 @@ class TradeoffPanel(Panel):
         self.live_seed = int(rows.seed.max()) + 1
         self.trained: dict[Key, dict] = {}
         self._networks: dict[Run, nn.Module] = {}
-        first = taught(rows)
+        taught = rows[rows.teacher != NO_TEACHER]
+        first = rows if taught.empty else taught
         pairs = {
             f"{big} -> {small}": f"{small}, taught by {big}" + " (its like)" * (big == small)
             for big, small in zip(first.teacher_network, first.student_network, strict=True)
@@ -92,15 +91,21 @@ class TradeoffPanel(Panel):
 
     @property
     def live_run(self) -> Run:
-        """What *Train this one now* trains: the study's run of this state, with another seed."""
+        """What *Train this one now* trains: the study's run of this state, with another seed.
+
+        Raises:
+            ValueError: the study's spec has no such run.
+        """
         key = self._key(self.state)
-        return live_run(self.study, key, self._cells[key].setting, self.live_seed)
+        rows = results.where(self.study.table, method="fit", **dict(zip(KEY, key, strict=True)))
+        for run in self.study.spec.but(seed=self.live_seed).runs():
+            asked = {name: value for name, value in settings(run).items() if name != "seed"}
+            if len(results.where(rows, **asked)):
+                return run
+        raise ValueError(f"study must have a run of {', '.join(key)} in its spec, got none")
 
     def train(self) -> None:
-        """Train the chosen cell, its teacher first, and show it beside the table's.
-
-        An error, or an interrupt of the kernel, is shown in the panel.
-        """
+        """Train the chosen cell, its teacher first; an error or interrupt shows in the panel."""
         self.button.disabled, self.progress.value = True, 0.0
         self.progress.layout.visibility = "visible"
         try:
@@ -142,8 +147,7 @@ class TradeoffPanel(Panel):
             keys = [self._key(state, teacher=teacher, student=n) for n in self._names.values()]
             cells = [self._cells[one] for one in keys if one in self._cells]
             lines[teacher] = [c.average[0] for c in cells], [c.worst[0] for c in cells]
-        shown = self._cells[key], self._cells[standard]
-        return _Shown(state, *shown, lines, self.trained.get(key))
+        return _Shown(state, self._cells[key], self._cells[standard], lines, self.trained.get(key))
 
     def render(self, result: _Shown) -> None:
         super().render(result)
@@ -160,8 +164,7 @@ class TradeoffPanel(Panel):
         }
         if live:
             columns[f"trained now (seed {self.live_seed})"] = live["per_class"]
-        both = (chosen.average, chosen.worst)
-        average, worst = (f"{mean:.3f} ± {error:.3f}" for mean, error in both)
+        average, worst = (f"{mean:.3f} ± {error:.3f}" for mean, error in chosen[:2])
         text = class_table(columns, int(chosen.per_class[0].argmin())) + (
             f"average {average}, worst {worst} (mean over the seeds of each run's worst class, "
             f"± one standard error); standard student {standard.average[0]:.3f} and "
@@ -192,8 +195,8 @@ class TradeoffPanel(Panel):
         return frontiers, bars, live, below, figure.suptitle("", fontsize=12)
 
     def move(self, parts: tuple, result: _Shown) -> list[Artist]:
-        (frontiers, bars, live, below, title), chosen = parts, result.chosen
-        standard = result.standard
+        frontiers, bars, live, below, title = parts
+        chosen, standard = result.chosen, result.standard
         worst = int(chosen.per_class[0].argmin())
         for bar, height in zip(below.patches, chosen.multipliers, strict=True):
             bar.set_height(height)
@@ -210,20 +213,12 @@ class TradeoffPanel(Panel):
 
 
 class Frontiers:
-    """Average against worst class: a line a teacher, and the students of one state.
-
-    Args:
-        ax: where to draw.
-        teachers: their names.
-        averages: of all students, which the axes have to hold.
-    """
+    """Average against worst class, in axes for ``averages``: a line a teacher, and one state."""
 
     def __init__(self, ax: Axes, teachers: list[str], averages: list[float]) -> None:
-        self.ax, self.lines, self.markers = ax, {}, {}
-        for teacher in teachers:
-            style = teacher_style(teacher)
-            self.markers[teacher] = style.pop("marker")
-            (self.lines[teacher],) = ax.plot([], [], **style)
+        self.ax = ax
+        styles = {teacher: teacher_style(teacher, marker="") for teacher in teachers}
+        self.lines = {teacher: ax.plot([], [], **style)[0] for teacher, style in styles.items()}
         ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
         (self.here,) = ax.plot([], [], "o", **ring)
         (self.errors,) = ax.plot([], [], color="black", linewidth=1)
@@ -241,7 +236,7 @@ class Frontiers:
             this = teacher == result.state["teacher"]
             line.set_data(*result.frontiers[teacher])
             line.set(linewidth=2.2 if this else 0.9, zorder=2 + this / 2)
-            line.set(marker=self.markers[teacher] if this else "", markersize=4)
+            line.set(marker=teacher_style(teacher)["marker"] if this else "", markersize=4)
         (x, dx), (y, dy) = result.chosen.average, result.chosen.worst
         self.here.set_data([x], [y])
         self.errors.set_data([x - dx, x + dx, np.nan, x, x], [y, y, np.nan, y - dy, y + dy])
