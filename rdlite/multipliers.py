@@ -28,15 +28,11 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
 
     Args:
         multipliers: (m,), lambda, on the simplex.
-        risks: (m,), held-out class risks in nats (any payoff that the player wants large).
+        risks: (m,), finite, held-out class risks in nats (any payoff that the player wants large).
         step_size: gamma, at least 0.
 
-    Returns:
-        A new (m,) tensor on the simplex.
-
     Raises:
-        ValueError: another length, NaN or infinite risks, a negative step size, multipliers off
-            the simplex.
+        ValueError: another length, a value out of range.
 
     Example: a risk larger by log 3 makes the multiplier three times as large.
 
@@ -44,9 +40,8 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
     tensor([0.2500, 0.7500])
     """
     checks.floating("multipliers", multipliers)
-    checks.require(
-        multipliers.ndim == 1, f"multipliers must have shape (m,), got {tuple(multipliers.shape)}"
-    )
+    shape = tuple(multipliers.shape)
+    checks.expect(len(shape) == 1, "multipliers", "have shape (m,)", shape)
     checks.vector("risks", risks, len(multipliers))
     checks.simplex("multipliers", multipliers)
     checks.finite("risks", risks)

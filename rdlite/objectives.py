@@ -1,11 +1,11 @@
 """Class risks, the objective and its losses: eqs (1)-(5), (7) and (8). Pure functions.
 
-Conventions: B images in a batch, m classes. ``logits`` is (B, m); ``targets`` is (B, m) with rows
-that sum to 1, one-hot labels or a teacher's probabilities, so one function serves eq. (1) and
-eq. (4). Losses are in nats: a sum over classes, a mean over the batch, both written out.
+Conventions: B images in a batch, m classes. ``logits``, the scorer f, is (B, m) and finite;
+``targets`` is (B, m) with rows on the simplex, one-hot labels or a teacher's probabilities, so one
+function serves eq. (1) and eq. (4). Losses are in nats: a sum over classes, a mean over the batch,
+both written out; shapes that differ or values out of range are a ValueError.
 
-Equation numbers follow the notation table of the README. Source: Wang et al., Robust Distillation
-for Worst-class Performance, arXiv:2206.06479.
+Source: Wang et al., arXiv:2206.06479; equation numbers as in the README's table.
 """
 
 from __future__ import annotations
@@ -28,15 +28,11 @@ def class_risks(logits: Tensor, targets: Tensor, prior: Tensor | None = None) ->
     ``(1 / prior_y) mean_x[targets_y(x) l(y, f(x))]`` with ``l(y, f) = -log softmax_y(f)``.
 
     Args:
-        logits: (B, m), the scorer f.
-        targets: (B, m), eta(x) or the teacher's p(x), rows on the simplex.
+        logits, targets: f(x), and eta(x) or the teacher's p(x).
         prior: (m,), pi or the teacher's marginal; by default the mean of ``targets``.
 
     Returns:
         (m,) risks in nats; NaN for a class whose prior is 0 (it has no mass, so no risk).
-
-    Raises:
-        ValueError: shapes that differ, logits that are not finite.
 
     Example: at equal logits the loss is log 2 for both classes.
 
@@ -61,15 +57,8 @@ def margin_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tenso
     that of re-weighting first (notebook 02). With equal weights it is plain cross-entropy.
 
     Args:
-        logits: (B, m).
-        targets: (B, m), rows on the simplex.
+        logits, targets: of a batch.
         class_weights: (m,), c of eq. (7), above 0; only their ratios matter.
-
-    Returns:
-        Scalar, nats: summed over classes, averaged over the batch.
-
-    Raises:
-        ValueError: shapes that differ, logits that are not finite, a weight that is not above 0.
 
     Example: weight 3 on class 0 asks for a margin of log 3, so equal logits cost log(1 + 3).
 
@@ -86,8 +75,8 @@ margin_loss = checked(margin_loss, class_weights=checks.positive)
 def reweighted_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """Class-weighted cross-entropy, ``sum_y c_y P_y l(y, f)``: the game's own loss.
 
-    Args, Returns, Raises: as `margin_loss`. With weights of eq. (7) its mean over the data is the
-    weighted sum of risks ``sum_y ((1-alpha) a_y + alpha lambda_y) R_y``, up to the rescaling of c.
+    With weights of eq. (7) its mean over the data is the weighted sum of risks
+    ``sum_y ((1-alpha) a_y + alpha lambda_y) R_y``, up to the rescaling of c.
 
     >>> reweighted_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]))
     tensor(2.0794)
@@ -126,15 +115,11 @@ class Objective:
             checks.choice("anchor", self.anchor, ["standard", "balanced"])
             return
         weights = checks.numbers("anchor", self.anchor)
-        checks.require(
-            weights.ndim == 1 and len(weights) >= 2,
-            f"anchor must be 'standard', 'balanced' or m >= 2 weights, got {self.anchor!r}",
-        )
+        good, wanted = weights.ndim == 1 and len(weights) >= 2, "'standard', 'balanced' or m >= 2"
+        checks.expect(good, "anchor", f"be {wanted} weights", repr(self.anchor))
         checks.finite("anchor", weights)
-        checks.require(
-            bool((weights >= 0).all()) and float(weights.sum()) > 0,
-            f"anchor must be non-negative with a positive sum, got {weights.tolist()}",
-        )
+        good = bool((weights >= 0).all()) and float(weights.sum()) > 0
+        checks.expect(good, "anchor", "be non-negative with a positive sum", weights.tolist())
         object.__setattr__(self, "anchor", tuple((weights / weights.sum()).tolist()))
 
     @staticmethod
@@ -173,18 +158,12 @@ class Objective:
             return prior / prior.sum()
         if self.anchor == "balanced":
             return torch.full_like(prior, 1 / len(prior))
-        checks.require(
-            len(self.anchor) == len(prior),
-            f"anchor must have one weight for each of {len(prior)} classes, got {len(self.anchor)}",
-        )
+        m, came = len(prior), len(self.anchor)
+        checks.expect(came == m, "anchor", f"have one weight for each of {m} classes", came)
         return prior.new_tensor(self.anchor)
 
     def risk_weights(self, multipliers: Tensor, prior: Tensor) -> Tensor:
-        """What each class risk counts in the game, ``(1-alpha) a_y + alpha lambda_y``: (m,), sum 1.
-
-        Raises:
-            ValueError: multipliers of another length than the prior, or off the simplex.
-        """
+        """What each class risk counts in the game, ``(1-alpha) a_y + alpha lambda_y``: (m,)."""
         checks.vector("multipliers", multipliers, len(_as_prior(prior)))
         checks.simplex("multipliers", multipliers)
         return (1 - self.alpha) * self.anchor_weights(prior) + self.alpha * multipliers
@@ -197,10 +176,7 @@ class Objective:
             prior: (m,), pi (or the teacher's marginal), above 0.
 
         Returns:
-            (m,), mean 1, none below 1e-8 (log c must be finite).
-
-        Raises:
-            ValueError: a class with prior 0, multipliers off the simplex or of another length.
+            (m,), none below 1e-8, so that log c is finite.
 
         >>> BALANCED.class_weights(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25]))
         tensor([0.5000, 1.5000])
@@ -209,17 +185,13 @@ class Objective:
         checks.positive("prior", prior)
         risk_weights = self.risk_weights(multipliers, prior)
         if prior.is_cpu and not bool(torch.isfinite((risk_weights / prior).sum())):
-            raise ValueError(
-                f"prior must be large enough to divide by, got {float(prior.min()):.1g}"
+            checks.expect(
+                False, "prior", "be large enough to divide by", f"{float(prior.min()):.1g}"
             )
         return unchecked_class_weights(risk_weights, prior)
 
     def value(self, risks: Tensor, prior: Tensor) -> float:
-        """The objective of eq. (3) at the given class risks, in nats.
-
-        Raises:
-            ValueError: risks that are NaN (a class without data) or of another length.
-        """
+        """The objective of eq. (3) at the given class risks (m,), nats; none may be NaN."""
         checks.vector("risks", risks, len(_as_prior(prior)))
         checks.finite("risks", risks)
         anchored = float((self.anchor_weights(prior) * risks).sum())
