@@ -25,16 +25,12 @@ def soft_targets(
     """Target matrix ``P = mix softmax(teacher_logits / T) + (1 - mix) one_hot(y)``, below eq. (4).
 
     Args:
-        teacher_logits: (n, m).
-        labels: (n,) int64.
+        teacher_logits, labels: (n, m) and (n,).
         temperature: T above 0; 1 leaves the teacher's probabilities as they are.
         mix: the teacher's share in 0..1, one number or (m,) by the class of the label.
 
     Returns:
-        (n, m), rows on the simplex.
-
-    Raises:
-        ValueError: shapes that differ, labels out of range, T or mix out of range.
+        (n, m), rows on the simplex; ValueError for shapes that differ and values out of range.
 
     >>> soft_targets(torch.zeros(1, 2), torch.tensor([0]), mix=0.5)
     tensor([[0.7500, 0.2500]])
@@ -81,8 +77,8 @@ def distill(
     """Train ``student`` on the teacher's probabilities for ``objective``, eqs (4) and (6)-(8).
 
     Args:
-        teacher: gives logits (B, m); put into eval mode, it gets no gradient.
-        student: trained in place.
+        teacher, student: give logits (B, m). The student is trained in place; the teacher is put
+            into eval mode and gets no gradient.
         splits: train and held-out are used; the test split is never read.
         objective: eq. (3), on the distilled risks of eq. (4).
         heldout_labels: whose labels the held-out risks of eq. (6) use, ``"teacher"``'s (the same
@@ -96,8 +92,7 @@ def distill(
         config, loss, checkpoint, progress, on_round: see `rdlite.training.fit`.
 
     Raises:
-        ValueError: an unknown choice, or a teacher with another number of classes or with logits
-            that are not finite.
+        ValueError: an unknown choice, a teacher of other classes or with logits not finite.
     """
     checks.choice("heldout_labels", heldout_labels, ["teacher", "one-hot"])
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)

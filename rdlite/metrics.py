@@ -16,9 +16,7 @@ from rdlite.guards import checks
 def per_class_accuracy(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Share of each class's images that are predicted right: (m,) float64, NaN without images.
 
-    Args:
-        predictions, labels: (n,) class indices.
-        num_classes: m.
+    Predictions and labels are (n,) class indices; ``num_classes`` is m.
 
     >>> per_class_accuracy(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 3)
     tensor([0.5000, 1.0000,    nan], dtype=torch.float64)
@@ -52,9 +50,6 @@ def summary(
         dict of ``average`` (balanced accuracy), ``worst``, ``worst_class`` (index), ``worst_k``,
         ``per_class`` (list of m) and ``intervals``: {"average": (low, high), ...} or {}.
         Classes without images are left out.
-
-    Raises:
-        ValueError: shapes that differ, logits that are not finite, k outside 1..m.
 
     >>> summary(torch.eye(2)[[0, 1, 1]], torch.tensor([0, 0, 1]))["average"]
     0.75
@@ -94,9 +89,7 @@ def smallest_of_equals(num_classes: int, truth: float, images: int) -> float:
     What one would report as the worst class, on average, if every class were truly at ``truth``:
     the sum over k of P(every class has at least k right), divided by ``images``.
 
-    Args:
-        num_classes: m, 1 or more.
-        truth, images: the accuracy that all classes share, and the test images of each.
+    Each of the m classes has so many ``images`` in the test set and the accuracy ``truth``.
 
     >>> smallest_of_equals(2, 0.5, 1)  # right for both classes: one time in four
     0.25
@@ -144,9 +137,6 @@ def pareto(points: Tensor) -> Tensor:
 
     A model is beaten by one that is at least as good in both and better in one; equal ones stay.
 
-    Raises:
-        ValueError: another shape, no points, points that are not finite.
-
     >>> pareto(torch.tensor([[0.8, 0.1], [0.7, 0.5], [0.7, 0.4]]))
     tensor([ True,  True, False])
     """
@@ -159,9 +149,6 @@ def hypervolume(points: Tensor) -> float:
     """Area of the unit square that (n, 2) accuracies reach: below and left of one of them.
 
     One number for a whole frontier; 1 is perfect. A model of (0.8, 0.1) alone reaches 0.08.
-
-    Raises:
-        ValueError: as `pareto`, or an accuracy outside 0..1.
 
     >>> round(hypervolume(torch.tensor([[0.8, 0.1], [0.7, 0.5]])), 3)  # 0.7 x 0.5 + 0.1 x 0.1
     0.36

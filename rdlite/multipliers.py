@@ -31,9 +31,6 @@ def hedge_step(multipliers: Tensor, risks: Tensor, step_size: float) -> Tensor:
         risks: (m,), finite, held-out class risks in nats (any payoff that the player wants large).
         step_size: gamma, at least 0.
 
-    Raises:
-        ValueError: another length, a value out of range.
-
     Example: a risk larger by log 3 makes the multiplier three times as large.
 
     >>> hedge_step(torch.tensor([0.5, 0.5]), torch.tensor([0.0, math.log(3)]), 1.0)
@@ -63,8 +60,7 @@ def guaranteed_step_size(num_classes: int, rounds: int, bound: float) -> float:
     ``B sqrt(log m / (2 K))`` of the best one, plus the error of the best responses.
 
     Args:
-        num_classes: m.
-        rounds: K, the number of Hedge steps.
+        num_classes, rounds: m, and K Hedge steps.
         bound: B, the largest possible risk, nats.
 
     >>> round(guaranteed_step_size(10, 60, 2.0), 3)

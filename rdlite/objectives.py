@@ -99,9 +99,6 @@ class Objective:
         anchor: the weights a: ``"standard"`` (the prior), ``"balanced"`` (1/m each) or m
             non-negative numbers with a positive sum, which are divided by their sum.
 
-    Raises:
-        ValueError: alpha outside [0, 1], an unknown anchor, negative or all-zero weights.
-
     >>> Objective(alpha=0.5).value(torch.tensor([1.0, 3.0]), torch.tensor([0.9, 0.1]))
     2.5
     """
@@ -173,10 +170,8 @@ class Objective:
 
         Args:
             multipliers: (m,), lambda, on the simplex.
-            prior: (m,), pi (or the teacher's marginal), above 0.
-
-        Returns:
-            (m,), none below 1e-8, so that log c is finite.
+            prior: (m,), pi (or the teacher's marginal), above 0. No weight is below 1e-8, so that
+                log c is finite.
 
         >>> BALANCED.class_weights(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25]))
         tensor([0.5000, 1.5000])

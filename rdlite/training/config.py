@@ -18,11 +18,10 @@ SCHEDULES = {  # share of the learning rate as a function of the share of the st
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train; every field changes the result. Frozen, checked when made.
+    """How to train; every field changes the result, and one out of range is a ValueError.
 
     Args:
-        epochs: passes over the training images.
-        batch_size: images a step.
+        epochs, batch_size: passes over the training images, and images a step.
         learning_rate, momentum, weight_decay: of SGD.
         schedule: ``"cosine"`` (to 0 over all steps) or ``"constant"``.
         step_size: gamma of eq. (6), a round.
@@ -41,9 +40,6 @@ class TrainConfig:
         compile: let torch.compile make faster code of the network; it takes a minute, and rounding
             differs a little.
         seed: of the order of the images and of the augmentation.
-
-    Raises:
-        ValueError: a field out of range.
     """
 
     epochs: int = ranged(8, checks.integer, low=1)

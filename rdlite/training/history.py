@@ -19,7 +19,6 @@ class History:
     """What happened in each round, and the scorer to predict with.
 
     Attributes:
-        class_names: m names.
         scorer: the trained model, or the `AveragedScorer` of all rounds.
         rows: a dict a round: ``round`` (from 1), ``epoch``, ``loss`` (training, nats),
             ``objective`` (held-out, eq. (3), nats), ``average`` and ``worst`` (held-out accuracy),
@@ -51,8 +50,7 @@ class History:
         return torch.stack(rounds) if rounds else torch.empty(0, len(self.class_names)).double()
 
     def frame(self) -> pd.DataFrame:
-        """A row a round: the numbers of ``rows`` and, for each class k, ``risk_k``,
-        ``multiplier_k`` and ``class_weight_k``."""
+        """A row a round: its numbers, and risk_k, multiplier_k, class_weight_k of every class k."""
         import pandas as pd  # a quarter of a second, and only needed here
 
         parts = {name.removesuffix("s"): getattr(self, name).numpy() for name in VECTORS}

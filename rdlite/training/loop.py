@@ -61,13 +61,12 @@ def fit(
         on_round: called after each round with its row of numbers.
 
     Returns:
-        The history; ``history.scorer`` predicts.
+        The history; its ``scorer`` predicts.
 
     Raises:
-        ValueError: arguments that do not fit together, a class without images, a checkpoint of
-            another training.
+        ValueError: arguments that do not fit together, a checkpoint of another training.
         FloatingPointError: the loss, a held-out logit or risk is not finite; the message names the
-            step or the round. The checkpoint is of the last round or step that was finite.
+            step or the round. The last checkpoint is finite.
         OSError: the checkpoint cannot be written; the one before is intact.
         Stopped: SIGINT or SIGTERM came, and the checkpoint is written.
     """
@@ -81,8 +80,7 @@ def fit(
     checks.expect(loss is None or callable(loss), "loss", "be a function", repr(loss), cure)
     _check(model, train, heldout, config)
     train, heldout = train.to(device), heldout.to(device)
-    if heldout_targets is None:
-        heldout_targets = heldout.one_hot()
+    heldout_targets = heldout.one_hot() if heldout_targets is None else heldout_targets
     checks.row_stochastic("heldout_targets", heldout_targets, heldout.num_classes, len(heldout))
     heldout_targets = heldout_targets.to(device)
     targets = as_targets(targets, train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,28 +19,16 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, targets (B, m), cla
 
 
 def require_finite(what: str, when: str, *values: Tensor) -> None:
-    """No NaN or infinity in ``values``, on any device.
-
-    Raises:
-        FloatingPointError: says ``what`` is not finite, ``when``, and what to try.
-    """
+    """A FloatingPointError says ``what`` is not finite, ``when``, and what to try."""
     if not all(bool(torch.isfinite(value).all()) for value in values):
         raise FloatingPointError(f"training diverged: {what} is not finite {when}; {CURE}")
 
 
 class Sgd:
-    """The model, its optimiser and the images to come.
+    """The model, trained in place, its optimiser and the images to come, all on its device.
 
-    Args:
-        model: trained in place.
-        train: the images, on the device of the model.
-        targets: what they learn from, see `rdlite.training.targets`.
-        loss: mean over a batch; one with a state of its own has a ``state_dict``.
-        config: how to train.
-
-    Attributes:
-        done: steps so far.
-        steps: steps in all.
+    ``done`` of ``steps`` steps are made. A ``loss`` that has a state of its own has a
+    ``state_dict``, too.
     """
 
     def __init__(
@@ -49,7 +38,8 @@ class Sgd:
         self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
         self.done = 0
         self.losses: list[Tensor] = []  # of the stretch that is under way
-        self.device = models.device_of(model)
+        self.device, low = models.device_of(model), config.precision == "bfloat16"
+        self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=low)
         how = ("batch_size", "sampling", "seed", "shift", "flip", "padding")
         options = {name: getattr(config, name) for name in how}
         self.views = batches.Views(train.images, train.labels, **options)
@@ -58,6 +48,8 @@ class Sgd:
             self.logits_of = torch.compile(self.logits_of)
         how = {"momentum": config.momentum, "weight_decay": config.weight_decay}
         self.optimiser = torch.optim.SGD(model.parameters(), config.learning_rate, **how)
+        self.parts = {"model": model, "optimiser": self.optimiser, "views": self.views}
+        self.parts |= {"loss": loss} if hasattr(loss, "state_dict") else {}
 
     def run_until(
         self, step: int, class_weights: Tensor, after_step: Callable[[], None] | None = None
@@ -111,30 +103,17 @@ class Sgd:
             logits = models.predict(self.model, devices.mine(images))
         return devices.gathered(logits.float(), len(images))
 
-    def autocast(self) -> torch.autocast:
-        """Where the network is evaluated in the precision of the config."""
-        low = self.config.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
-
     def state_dict(self) -> dict:
-        """What `load_state_dict` needs to go on, bit for bit.
-
-        Raises:
-            FloatingPointError: training has diverged, so there is nothing to go on from.
-        """
+        """What `load_state_dict` needs to go on, bit for bit; an error if there is divergence."""
         self._require_finite(self.losses)
         weights = self.model.state_dict().values()
         require_finite("a weight", f"after step {self.done}", *weights)
-        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
         return parts | {"losses": list(self.losses), "done": self.done}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on where the state was taken."""
-        for name, part in self._parts().items():
+        for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.losses = [loss.to(self.device) for loss in state["losses"]]
         self.done = state["done"]
-
-    def _parts(self) -> dict:
-        parts = {"model": self.model, "optimiser": self.optimiser, "views": self.views}
-        return parts | ({"loss": self.loss} if hasattr(self.loss, "state_dict") else {})

@@ -8,6 +8,7 @@ has ``rows(index, view)``, the (B, m) rows of P for the images counted by ``inde
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,29 +18,23 @@ from rdlite.data.batches import as_input
 from rdlite.guards import checks
 
 
+@dataclass(frozen=True, eq=False)
 class Fixed:
     """The same row for every view of an image: ``matrix`` is (n, m)."""
 
-    def __init__(self, matrix: Tensor) -> None:
-        self.matrix = matrix
+    matrix: Tensor
 
     def rows(self, index: Tensor, view: Tensor) -> Tensor:
         return self.matrix[index]
 
 
+@dataclass(frozen=True, eq=False)
 class Consistent:
-    """Every view gets a label of its own, as the student sees it.
+    """Every view gets a label of its own, as the student sees it; see `mixed`."""
 
-    Args:
-        label: the view (B, c, h, w) -> probabilities (B, m).
-        one_hot: (n, m).
-        mix: the share of ``label``, see `mixed`.
-    """
-
-    def __init__(
-        self, label: Callable[[Tensor], Tensor], one_hot: Tensor, mix: float | Tensor = 1.0
-    ) -> None:
-        self.label, self.one_hot, self.mix = label, one_hot, mix
+    label: Callable[[Tensor], Tensor]  # the view (B, c, h, w) -> probabilities (B, m)
+    one_hot: Tensor  # (n, m)
+    mix: float | Tensor = 1.0
 
     def rows(self, index: Tensor, view: Tensor) -> Tensor:
         p, one_hot = self.label(view), self.one_hot[index]
@@ -53,11 +48,9 @@ Targets = Fixed | Consistent
 
 
 def mixed(p: Tensor, one_hot: Tensor, mix: float | Tensor) -> Tensor:
-    """P: (n, m), from the teacher's p and the one-hot labels, both (n, m).
+    """P (n, m), from the teacher's p and the one-hot labels, both (n, m).
 
-    Args:
-        p, one_hot: what is mixed.
-        mix: the share of p, a number or (m,) numbers by the class of the label.
+    ``mix`` is the share of p, a number or (m,) numbers by the class of the label.
 
     >>> mixed(torch.full((2, 2), 0.5), torch.eye(2), torch.tensor([1.0, 0.5]))
     tensor([[0.5000, 0.5000],
@@ -69,11 +62,7 @@ def mixed(p: Tensor, one_hot: Tensor, mix: float | Tensor) -> Tensor:
 
 
 def shares(mix: float | Tensor, num_classes: int) -> Tensor:
-    """``mix`` for `mixed`: a number or (m,) numbers, float64 on the CPU.
-
-    Raises:
-        ValueError: another shape, a share outside [0, 1].
-    """
+    """``mix``, checked, for `mixed`: a number or (m,) numbers in 0..1."""
     values = checks.numbers("mix", mix)
     good = values.shape in ((), (num_classes,)) and bool(((values >= 0) & (values <= 1)).all())
     checks.expect(good, "mix", f"be a number in [0, 1], or {num_classes} of them", mix)
@@ -95,11 +84,7 @@ def as_targets(targets: Tensor | Callable | Targets | None, train: Split) -> Tar
 
 
 def marginal(targets: Targets, train: Split) -> Tensor:
-    """pi, or pbar of eq. (4): the mean of P over the plain images, (m,) float64 on the CPU.
-
-    Raises:
-        ValueError: rows of another shape or off the simplex.
-    """
+    """pi, or pbar of eq. (4): the mean of P over the plain images, checked; (m,) float64, CPU."""
     total = torch.zeros(train.num_classes, dtype=torch.float64)
     for index in torch.arange(len(train), device=train.images.device).split(1024):
         rows = targets.rows(index, as_input(train.images[index]))
