@@ -88,7 +88,7 @@ def own_and_student(
 def profiles(
     eta: Tensor, weights: Tensor, teachers: Mapping[str, Tensor], y: int, ax: Axes | None = None
 ) -> Axes:
-    """p_y / pbar_y against eta_y / pi_y, a dot a point x of area by weight; (n, m) and (n,)."""
+    """p_y / pbar_y against eta_y / pi_y, of (n, m); a dot a point x, its area by weight (n,)."""
     ax = axes(ax, 6.4, 4.6)
     true = eta[:, y] / (weights @ eta[:, y])
     ratios = {name: p[:, y] / (weights @ p[:, y]) for name, p in teachers.items()}

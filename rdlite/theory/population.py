@@ -7,7 +7,8 @@ Float64 tensors on the CPU; losses and risks in nats.
 
 An exact best response (eq. 5) would need logits of minus infinity where eta is 0. Scorers made here
 therefore keep every loss within ``loss_bound``, B, above log m and at most 300: every probability
-is at least exp(-B), and what is called exact is exact among those scorers, a convex set.
+is at least exp(-B), and what is called exact is exact among those scorers. Such scorers are a
+convex set, so eq. (9) applies.
 """
 
 from __future__ import annotations
@@ -129,12 +130,15 @@ class Population:
     def solve(
         self, objective: Objective, targets: Tensor | None = None, *, loss_bound: float = BOUND
     ) -> tuple[Tensor, Tensor]:
-        """The minimiser of eq. (3) and its multipliers; with ``targets`` distilled.
+        """The minimiser of eq. (3) and its multipliers; with ``targets``, p, distilled.
 
         For given multipliers the best scorer is `bayes`, so what is left is to maximise the
         concave ``D(lambda) = min_f sum_y ((1-alpha) a_y + alpha lambda_y) R_y(f)`` over the
         simplex: Newton's method with a log barrier. The answer carries a proof, the gap
         ``L(f) - D(lambda)``, which is at most 1e-8 nats.
+
+        Args:
+            objective, targets, loss_bound: any `Objective`; p (n, m) and B as in `bayes`.
 
         Returns:
             scorer (n, m), log-probabilities, and multipliers (m,), above 0 and of sum 1. Classes
