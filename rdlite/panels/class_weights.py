@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
@@ -170,8 +169,14 @@ class ClassWeightPanel(Panel):
         if self.regions is None:
             ax = figure.subplots()
         else:
+            (grid, _, centres), equal = self.regions, self._decisions(np.ones(m))
             ax, plane = figure.subplots(1, 2, width_ratios=[1.3, 1])
-            maps = self._draw_decisions(plane)
+            title = "decisions; black lines: at equal weights"
+            maps = Maps(plane, [title], grid, dict(zip(self.class_names, centres, strict=True)))
+            for k in range(1, m):
+                border = *grid.T.reshape(2, *equal.shape), (equal == k).astype(float)
+                plane.contour(*border, levels=[0.5], colors="black")
+            plane.set(xlim=VIEW[:2], ylim=VIEW[2:])
         figure.subplots_adjust(left=0.07, right=0.985, bottom=0.18, top=0.84, wspace=0.08)
         bars = TwoBars(ax, m, ("equal weights", "these weights"))
         ax.set(yticks=[0, 0.25, 0.5, 0.75, 1], ylabel="accuracy (test set)")
@@ -200,15 +205,3 @@ class ClassWeightPanel(Panel):
         """(r, r) predicted classes on the grid."""
         predicted = (self.regions[1] + np.log(weights)).argmax(1)
         return predicted.reshape(math.isqrt(len(predicted)), -1)
-
-    def _draw_decisions(self, ax: Axes) -> Maps:
-        """The map of these weights, with the borders of equal weights over it."""
-        grid, _, centres = self.regions
-        title = "decisions; black lines: at equal weights"
-        maps = Maps(ax, [title], grid, dict(zip(self.class_names, centres, strict=True)))
-        equal = self._decisions(np.ones(len(self.class_names)))
-        across, up = grid[: len(equal), 0], grid[:: len(equal), 1]
-        for k in range(1, len(self.class_names)):
-            ax.contour(across, up, (equal == k).astype(float), levels=[0.5], colors="black")
-        ax.set(xlim=VIEW[:2], ylim=VIEW[2:])
-        return maps

@@ -66,8 +66,8 @@ class TeacherPanel(Panel):
 
     def _population(self, name: str) -> tuple[Population, Tensor, dict[str, Tensor]]:
         """The population, its best class risks, and class weights c of eq. (5) by objective."""
-        _, plane = GaussianMixture.three_classes().on_grid(20)
-        population = plane if name == "plane" else Population.random(40, 4)
+        mixture = GaussianMixture.three_classes()
+        population = mixture.on_grid(20)[1] if name == "plane" else Population.random(40, 4)
         best, multipliers = population.solve(ROBUST, loss_bound=self.LOSS_BOUND)
         weights = {"balanced": 1 / population.prior, "robust": multipliers / population.prior}
         return population, population.class_risks(best), weights
