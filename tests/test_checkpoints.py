@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 from test_training import SHORT, network, weights
+from torch import nn
 
 from rdlite.baselines import group_dro
 from rdlite.objectives import BALANCED, ROBUST
@@ -196,3 +197,44 @@ def test_versions_stand_in_the_file(long_tail, tmp_path):
 def test_every_0_rounds_is_refused(tmp_path):
     with pytest.raises(ValueError, match="every must be a whole number of at least 1, got 0"):
         Checkpoint(path=tmp_path / "c.pt", every=0)
+
+
+def test_a_path_may_be_text_and_begin_at_home(long_tail, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    train(long_tail, Checkpoint(path="~/c.pt"))
+    assert (tmp_path / "c.pt").exists()
+
+
+def test_a_damaged_checkpoint_names_the_one_before(long_tail, tmp_path):
+    path = tmp_path / "c.pt"
+    train(long_tail, Checkpoint(path=path))
+    path.write_bytes(b"")
+    again = Checkpoint(path=path, resume=True)
+    with pytest.raises(ValueError, match=r"c\.pt is not a checkpoint.*rename c\.pt\.previous"):
+        train(long_tail, again)
+    path.with_name("c.pt.previous").rename(path)
+    assert len(train(long_tail, again)[1]) == CONFIG.epochs
+
+
+def test_dropout_draws_from_the_seed_alone_and_goes_on_bit_for_bit(long_tail, tmp_path):
+    def losses(drawn, checkpoint=None, on_round=None):
+        torch.manual_seed(0)
+        layers = nn.Flatten(), nn.Dropout(0.5), nn.Linear(long_tail.train.images[0].numel(), 10)
+        net = nn.Sequential(*layers)
+        torch.rand(drawn)
+        before = torch.get_rng_state()
+        how = {"heldout": long_tail.heldout, "config": CONFIG}
+        how |= {"checkpoint": checkpoint, "on_round": on_round}
+        history = fit(net, long_tail.train, ROBUST, **how)
+        assert torch.equal(torch.get_rng_state(), before)
+        return [row["loss"] for row in history.rows]
+
+    def stop(row):
+        if row["round"] == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "c.pt"
+    assert losses(0) == losses(7)
+    with pytest.raises(KeyboardInterrupt):
+        losses(0, Checkpoint(path=path), stop)
+    assert losses(3, Checkpoint(path=path, resume=True)) == losses(0)

@@ -46,13 +46,14 @@ class Checkpoint:
         ValueError: ``every`` below 1.
     """
 
-    path: Path
+    path: str | Path
     every: int = 1
     resume: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks.integer("every", self.every, low=1)
+        object.__setattr__(self, "path", Path(self.path).expanduser())
 
     def read(self) -> dict | None:
         """The state in the file, or in the one before it; None if there is neither.
@@ -61,10 +62,10 @@ class Checkpoint:
             ValueError: the file is not a checkpoint.
             OSError: it cannot be read.
         """
-        for path in (self.path, self._previous):
-            if path.exists():
-                return _load(path)
-        return None
+        if not self.path.exists():
+            return _load(self._previous) if self._previous.exists() else None
+        whole = f", or rename {self._previous.name}, of the round before, to go on from there"
+        return _load(self.path, whole if self._previous.exists() else "")
 
     def is_mine(self) -> bool:
         """Whether the file is of a training with the same ``about``."""
@@ -98,7 +99,7 @@ class Checkpoint:
         return self.path.with_name(self.path.name + ".previous")
 
 
-def _load(path: Path) -> dict:
+def _load(path: Path, cure: str = "") -> dict:
     try:
         state, reason = torch.load(path, weights_only=True, map_location="cpu"), ""
     except OSError:
@@ -107,7 +108,7 @@ def _load(path: Path) -> dict:
         state, reason = None, f" ({(str(error).splitlines() or [type(error).__name__])[0]})"
     checks.require(
         isinstance(state, dict) and set(PARTS) <= set(state),
-        f"{path} is not a checkpoint of rdlite{reason}; delete it to start again",
+        f"{path} is not a checkpoint of rdlite{reason}; delete it to start again{cure}",
     )
     return state
 

@@ -39,6 +39,14 @@ def group(device: str) -> Iterator[str]:
         distributed.destroy_process_group()
 
 
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Layers such as dropout draw from ``seed``; the global random state is then as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def rank() -> int:
     """This process's number, 0 for the one that writes."""
     return distributed.get_rank() if distributed.is_initialized() else 0

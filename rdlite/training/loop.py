@@ -20,6 +20,7 @@ from rdlite.guards import checks
 from rdlite.metrics import summary
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import LOSSES, Objective, class_risks
+from rdlite.training import devices
 from rdlite.training.checkpoints import Checkpoint, Keeper
 from rdlite.training.config import TrainConfig
 from rdlite.training.history import History
@@ -57,8 +58,7 @@ def fit(
         config: how to train.
         loss: (logits (B, m), targets (B, m), class weights (m,)) -> scalar; None for the config's.
         checkpoint: where to keep the state, and whether to go on from it.
-        progress: show a bar with the held-out average and worst class.
-        on_round: called after each round with its row of numbers.
+        progress, on_round: show a bar, and call this with the row of numbers of each round.
 
     Returns:
         The history; its ``scorer`` predicts.
@@ -103,12 +103,12 @@ def fit(
         shares={"targets": prior, "heldout_targets": heldout_targets.mean(0)},
         state=state,
     )
-    if kept := keeper.restored():
-        sgd.load_state_dict(kept["sgd"])
-        history.load_state_dict(kept["history"])
-        multipliers, snapshots = kept["player"], kept["snapshots"]
-    bar = tqdm(range(len(history) + 1, rounds + 1), unit="round", disable=not progress)
-    with keeper.listening(), bar:
+    with devices.seeded(config.seed, device), keeper.listening():
+        if kept := keeper.restored():
+            sgd.load_state_dict(kept["sgd"])
+            history.load_state_dict(kept["history"])
+            multipliers, snapshots = kept["player"], kept["snapshots"]
+        bar = tqdm(range(len(history) + 1, rounds + 1), unit="round", disable=not progress)
         for k in bar:
             started = time.perf_counter()
             class_weights = objective.class_weights(multipliers, prior)  # eq. (7)
