@@ -213,7 +213,7 @@ def test_a_damaged_checkpoint_names_the_one_before(long_tail, tmp_path):
     with pytest.raises(ValueError, match=r"c\.pt is not a checkpoint.*rename c\.pt\.previous"):
         train(long_tail, again)
     path.with_name("c.pt.previous").rename(path)
-    assert len(train(long_tail, again)[1]) == CONFIG.epochs
+    assert len(train(long_tail, again)[1]) == CONFIG.rounds
 
 
 def test_dropout_draws_from_the_seed_alone_and_goes_on_bit_for_bit(long_tail, tmp_path):
