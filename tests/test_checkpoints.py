@@ -10,6 +10,7 @@ import torch
 from test_training import SHORT, network, weights
 from torch import nn
 
+from rdlite import baselines
 from rdlite.baselines import group_dro
 from rdlite.objectives import BALANCED, ROBUST
 from rdlite.training import fit
@@ -238,3 +239,22 @@ def test_dropout_draws_from_the_seed_alone_and_goes_on_bit_for_bit(long_tail, tm
     with pytest.raises(KeyboardInterrupt):
         losses(0, Checkpoint(path=path), stop)
     assert losses(3, Checkpoint(path=path, resume=True)) == losses(0)
+
+
+def test_another_loss_does_not_go_on_from_the_same_file(long_tail, tmp_path):
+    """Of a method that is a loss of its own, such as group DRO; a round that is over is enough."""
+    player = baselines.GroupDRO(10)
+    for name, first, then in (("a", None, player), ("b", player, None), ("c", stop_at(0), player)):
+        path = tmp_path / name
+        train(long_tail, Checkpoint(path=path), loss=first)
+        with pytest.raises(ValueError, match=r"another training: loss was .*GroupDRO"):
+            train(long_tail, Checkpoint(path=path, resume=True), loss=then)
+
+
+def test_a_constant_of_minus_infinity_is_no_divergence(long_tail, tmp_path):
+    """An attention mask, for example: only weights can diverge."""
+    net = network()
+    net.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
+    how = {"heldout": long_tail.heldout, "config": CONFIG}
+    fit(net, long_tail.train, ROBUST, checkpoint=Checkpoint(path=tmp_path / "c.pt"), **how)
+    assert (tmp_path / "c.pt").exists()

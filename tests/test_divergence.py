@@ -10,7 +10,7 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
-from test_checkpoints import CONFIG, same, stop_at, train
+from test_checkpoints import CONFIG, same, train
 from test_studies import TINY, serial
 from test_train import SPEC
 from test_train import train as command
@@ -80,8 +80,8 @@ def test_the_last_good_checkpoint_stays_and_training_goes_on_from_it(long_tail, 
     kept = Checkpoint(path=path).read()["state"]
     assert len(kept["history"]["rows"]) == (step - 1) // 7
     assert all(value.isfinite().all() for value in kept["sgd"]["model"].values())
-    resumed = train(long_tail, Checkpoint(path=path, resume=True), loss=stop_at(0))
-    same(train(long_tail, loss=stop_at(0)), resumed)
+    resumed = train(long_tail, Checkpoint(path=path, resume=True), loss=Counting())
+    same(train(long_tail, loss=Counting()), resumed)
 
 
 def test_weights_that_are_not_finite_are_never_kept(long_tail, tmp_path):
@@ -90,8 +90,8 @@ def test_weights_that_are_not_finite_are_never_kept(long_tail, tmp_path):
     with pytest.raises(FloatingPointError, match="a weight is not finite after step 9; lower"):
         train(long_tail, Checkpoint(path=path), loss=loss)
     assert len(Checkpoint(path=path).read()["state"]["history"]["rows"]) == 1
-    resumed = train(long_tail, Checkpoint(path=path, resume=True), loss=stop_at(0))
-    same(train(long_tail, loss=stop_at(0)), resumed)
+    resumed = train(long_tail, Checkpoint(path=path, resume=True), loss=Counting())
+    same(train(long_tail, loss=Counting()), resumed)
 
 
 def test_held_out_logits_that_are_not_finite_name_the_round(long_tail, tmp_path):

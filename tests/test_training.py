@@ -438,3 +438,16 @@ def test_nothing_waits_for_the_gpu_inside_a_round(splits):
             sgd._step(weights)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_network_that_gives_more_in_training_is_named(long_tail):
+    class Auxiliary(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x):
+            return (self.net(x), x) if self.training else self.net(x)
+
+    with pytest.raises(ValueError, match=r"model must give one tensor .*tuple"):
+        fit(Auxiliary(), long_tail.train, ROBUST, heldout=long_tail.heldout, config=SHORT)

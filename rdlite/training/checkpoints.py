@@ -228,6 +228,8 @@ def flat(nested: Mapping[str, object], prefix: str = "") -> dict[str, object]:
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{name}.")
         else:
+            if callable(value):  # by its name, as its address differs from run to run
+                value = getattr(value, "__qualname__", type(value).__name__)
             plain = value is None or isinstance(value, (bool, int, float, str))
             found[prefix + name] = value if plain else str(value)
     return found

@@ -98,7 +98,7 @@ def fit(
 
     keeper = Keeper(
         checkpoint,
-        about={"objective": asdict(objective), "config": asdict(config)},
+        about={"objective": asdict(objective), "config": asdict(config), "loss": loss},
         data=[train.images, train.labels, heldout.images, heldout.labels],
         shares={"targets": prior, "heldout_targets": heldout_targets.mean(0)},
         state=state,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rdlite import models
 from rdlite.data import Split, batches
+from rdlite.guards import checks
 from rdlite.training import devices
 from rdlite.training.config import SCHEDULES, TrainConfig
 from rdlite.training.targets import Targets
@@ -27,8 +28,7 @@ def require_finite(what: str, when: str, *values: Tensor) -> None:
 class Sgd:
     """The model, trained in place, its optimiser and the images to come, all on its device.
 
-    ``done`` of ``steps`` steps are made. A ``loss`` that has a state of its own has a
-    ``state_dict``, too.
+    ``done`` of ``steps`` steps are made. A ``loss`` with a state of its own has a ``state_dict``.
     """
 
     def __init__(
@@ -56,11 +56,9 @@ class Sgd:
     ) -> float:
         """SGD steps until ``step`` of them are done; returns their mean loss, nats.
 
-        On a CPU it stops before the step whose loss is not finite. Nothing waits for a GPU, or for
-        another process, before the last step: there it stops after that.
-
-        Raises:
-            FloatingPointError: the loss is not finite; the message names the first such step.
+        A FloatingPointError names the first step whose loss is not finite. On a CPU it comes before
+        that step moves the weights. Nothing waits for a GPU, or for another process, before the
+        last step: there it comes after that.
         """
         self.model.train()
         class_weights = class_weights.float().to(self.device)
@@ -88,6 +86,8 @@ class Sgd:
             # the targets first: after the logits, a teacher would push them out of the cache
             rows = self.targets.rows(index, view)
             logits = self.logits_of(view)
+        good, got = isinstance(logits, Tensor), f"a {type(logits).__name__}; wrap it"
+        checks.expect(good, "model", "give one tensor of logits in training, too", got)
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
@@ -106,8 +106,7 @@ class Sgd:
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on, bit for bit; an error if there is divergence."""
         self._require_finite(self.losses)
-        weights = self.model.state_dict().values()
-        require_finite("a weight", f"after step {self.done}", *weights)
+        require_finite("a weight", f"after step {self.done}", *self.model.parameters())
         parts = {name: part.state_dict() for name, part in self.parts.items()}
         return parts | {"losses": list(self.losses), "done": self.done}
 
