@@ -76,11 +76,9 @@ class Estimate:
         Estimate(mean=0.25, low=0.25, high=0.25)
         """
         values = np.asarray(values, dtype=float)
-        checks.require(
-            values.ndim >= 1 and len(values) > 0 and bool(np.isfinite(values).all()),
-            f"values must be finite, one or more seeds, got shape {values.shape} with "
-            f"{int((~np.isfinite(values)).sum())} that are not finite",
-        )
+        good, bad = values.ndim >= 1 and len(values) > 0, int((~np.isfinite(values)).sum())
+        got = f"shape {values.shape} with {bad} that are not finite"
+        checks.expect(good and not bad, "values", "be finite, one or more seeds", got)
         picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
         means = np.concatenate([values.mean(0, keepdims=True), values[picks].mean(1)])
         numbers = means if statistic is None else statistic(means)
@@ -114,11 +112,8 @@ class Comparison:
         checks.instance("study", self.study, Results, "; see rdlite.studies.results.read")
         for rows in [*self.methods.values(), *map(self.tried, self.methods)]:
             own, all_seeds = sorted(set(rows.seed)), sorted(set(self.study.table.seed))
-            checks.require(
-                own == all_seeds,
-                f"table must have the same seeds for every method, got {own} for one and "
-                f"{all_seeds} in all; is the study finished?",
-            )
+            got = f"{own} for one and {all_seeds} in all; is the study finished?"
+            checks.expect(own == all_seeds, "table", "have the same seeds for every method", got)
 
     @property
     def title(self) -> str:
@@ -204,9 +199,6 @@ def points(rows: pd.DataFrame) -> np.ndarray:
     """(seeds, students, 2), average and worst class, of rows with the same students each seed."""
     ordered = rows.sort_values("seed", kind="stable")
     counts = ordered.seed.value_counts()
-    checks.require(
-        counts.nunique() == 1,
-        f"table must have the same students for every seed, got {counts.to_dict()}; "
-        "is the study finished?",
-    )
+    got, wanted = f"{counts.to_dict()}; is the study finished?", "have the same students for every"
+    checks.expect(counts.nunique() == 1, "table", f"{wanted} seed", got)
     return ordered[POINT].to_numpy().reshape(len(counts), -1, 2)

@@ -74,12 +74,9 @@ def run_grid(
     """
     from tqdm.auto import tqdm
 
-    checks.require(
-        executor is None
-        or isinstance(executor, (joblib.Parallel, str))
-        or hasattr(executor, "submit"),
-        f"executor must be a joblib.Parallel, a Dask client or its address, got {executor!r}",
-    )
+    good = isinstance(executor, (joblib.Parallel, str, type(None))) or hasattr(executor, "submit")
+    wanted = "be a joblib.Parallel, a Dask client or its address"
+    checks.expect(good, "executor", wanted, repr(executor))
     teachers, students = networks(spec)
     device, weights = spec.device or "cpu", set(teachers)
     alone = [run for run in students if run.teacher is None]

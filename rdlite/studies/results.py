@@ -43,10 +43,8 @@ class Results:
     @property
     def class_counts(self) -> tuple[int, ...]:
         """m training images; of a study of one task."""
-        checks.require(
-            len(self.task_counts) == 1,
-            f"study must have one task, got {len(self.task_counts)}; take one of .tasks()",
-        )
+        tasks = len(self.task_counts)
+        checks.expect(tasks == 1, "study", "have one task", tasks, "; take one of .tasks()")
         return self.task_counts[0]
 
     def tasks(self) -> list[Results]:
@@ -91,10 +89,8 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
         ValueError: a table of something else.
         OSError: the folder cannot be written.
     """
-    checks.require(
-        {*VECTORS, "seconds"} <= set(table.columns),
-        f"table must be one of rdlite.studies.table.frame, got the columns {list(table.columns)}",
-    )
+    good, got = {*VECTORS, "seconds"} <= set(table.columns), f"the columns {list(table.columns)}"
+    checks.expect(good, "table", "be one of rdlite.studies.table.frame", got)
     folder = files.folder(folder)
     text = Path(spec_file).expanduser().read_text(encoding="utf-8-sig")
     tasks = GridSpec.from_file(spec_file).by_task()

@@ -84,20 +84,14 @@ class Run:
         taught, fits = self.teacher is not None, self.method == "fit"
         if taught:
             checks.instance("teacher", self.teacher, Run)
-        checks.require(
-            fits or self.method in methods(taught),
-            f"teacher must be {'None' if taught else 'a Run'} for the method {self.method!r}, "
-            f"got {self.teacher.label if taught else None!r}",
-        )
-        checks.require(
-            not self.smoothing or (fits and not taught),
-            f"smoothing must be 0 with a teacher or a baseline, got {self.smoothing!r}",
-        )
+        good, came = fits or self.method in methods(taught), self.teacher.label if taught else None
+        wanted = f"be {'None' if taught else 'a Run'} for the method {self.method!r}"
+        checks.expect(good, "teacher", wanted, repr(came))
+        good = not self.smoothing or (fits and not taught)
+        checks.expect(good, "smoothing", "be 0 with a teacher or a baseline", self.smoothing)
         needed = self.objective.alpha > 0 if fits else self.method in ON_HELDOUT
-        checks.require(
-            not (self.add_heldout and needed),
-            "add_heldout must be false where held-out images move a player or a shift, got True",
-        )
+        wanted = "be false where held-out images move a player or a shift"
+        checks.expect(not (self.add_heldout and needed), "add_heldout", wanted, True)
         idle = set() if taught else set(TEACHING)
         idle |= set() if fits else {"objective", "heldout_labels"}
         idle |= set() if self.teacher_view == "views" else {"views"}

@@ -77,10 +77,8 @@ class GridSpec:
         self._set(_over(_axes(DEFAULTS), _axes(keys)), grid, device)
 
     def _set(self, shared: Axes, grid: Sequence[Mapping], device: str | None) -> GridSpec:
-        checks.require(
-            isinstance(grid, (list, tuple)) and all(isinstance(one, Mapping) for one in grid),
-            f"grid must be tables of keys, [[grid]], got {grid!r}",
-        )
+        good = isinstance(grid, (list, tuple)) and all(isinstance(one, Mapping) for one in grid)
+        checks.expect(good, "grid", "be tables of keys, [[grid]]", repr(grid))
         tables: list[Axes] = []
         by_task: dict[tuple, list[Run]] = {}
         for number, table in enumerate(grid or [{}], 1):
@@ -164,10 +162,8 @@ def _axes(keys: Mapping) -> Axes:
         checks.require(rows, f"{key} must be a value or a list that is not empty, got {value!r}")
         if len(names) == 1:
             rows = tuple((one,) for one in rows)
-        checks.require(
-            all(isinstance(row, (list, tuple)) and len(row) == len(names) for row in rows),
-            f"{key} must be a list of lists of {len(names)} values, got {value!r}",
-        )
+        good = all(isinstance(row, (list, tuple)) and len(row) == len(names) for row in rows)
+        checks.expect(good, key, f"be a list of lists of {len(names)} values", repr(value))
         axes[names] = tuple(map(tuple, rows))
     return axes
 
@@ -242,9 +238,6 @@ def recipe(name: str | Path) -> Path:
     own = Path(name).expanduser()
     file = own if own.is_file() else shipped.get(str(name))
     known = ", ".join(sorted(shipped))
-    checks.require(
-        file is not None,
-        f"a recipe must be a TOML file or one of {known}, got {str(name)!r}"
-        f"{checks.nearest(name, shipped)}",
-    )
+    wanted, near = f"be a TOML file or one of {known}", checks.nearest(name, shipped)
+    checks.expect(file is not None, "a recipe", wanted, repr(str(name)), near)
     return file
