@@ -203,6 +203,17 @@ def test_the_frontier_has_the_alphas_at_the_learning_rate_of_the_spec():
     assert task.alphas("none").alpha.tolist()[:4] == [0.0, 0.3, 0.6, 1.0]
 
 
+def test_a_temperature_leaves_the_frontier_without_a_teacher_as_it_is():
+    """A run without a teacher is listed at temperature 1, whatever the first of the spec is."""
+    rows = table()
+    rows.loc[rows.teacher != "none", "temperature"] = 2.0
+    warm = results.Results(TINY.but(head=100, temperature=2.0), rows, NAMES, ((4, 3, 2, 1),))
+    for teacher in ("none", "standard"):
+        np.testing.assert_array_equal(
+            Comparison(warm).frontier(teacher), compared(table()).frontier(teacher)
+        )
+
+
 def test_areas_are_of_the_tried_settings_and_paired():
     rows = table()
     more = rows[rows.method == "group-dro"].assign(learning_rate=0.4, worst=0.1, average=0.9)

@@ -169,7 +169,8 @@ class Comparison:
         Only the named objectives were trained at others.
         """
         checks.choice("teacher", teacher, dict.fromkeys(self.study.table.teacher))
-        setting = {name: self.first[name] for name in SETTING}
+        idle = ["temperature"] if teacher == NO_TEACHER else []
+        setting = {name: self.first[name] for name in SETTING if name not in idle}
         rows = self._rows(self.study.table, teacher, method="fit", **setting)
         return rows.sort_values(["seed", "alpha"])
 
