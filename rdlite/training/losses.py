@@ -7,7 +7,8 @@ over the batch.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rdlite import multipliers
 from rdlite.guards import checks
@@ -17,7 +18,7 @@ from rdlite.training import devices
 TEACHER_SHARE = 0.25  # of P where a loss needs the teacher and the label apart
 
 
-class GroupDRO:
+class GroupDRO(nn.Module):
     """The loss of group DRO with the classes as groups: a player that moves at every batch.
 
     Its multipliers q belong to the classes. On each batch the classes *present* share out among
@@ -46,12 +47,13 @@ class GroupDRO:
     """
 
     def __init__(self, num_classes: int, step_size: float = 0.01) -> None:
+        super().__init__()
         checks.number("step_size", step_size, low=0)
         _one_process("group DRO", "its player sees every batch")
-        self.multipliers = multipliers.uniform(num_classes).float()
+        self.register_buffer("multipliers", multipliers.uniform(num_classes).float())
         self.step_size = step_size
 
-    def __call__(self, logits: Tensor, targets: Tensor, _class_weights: Tensor | None) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, _class_weights: Tensor | None) -> Tensor:
         mass = targets.sum(0)  # images of each class in the batch
         loss = -(targets * torch.log_softmax(logits, 1)).sum(0)
         risks = loss / mass.clamp_min(1e-12)  # (m,), 0 for a class that is absent
@@ -60,14 +62,6 @@ class GroupDRO:
         shares = torch.softmax(grown.where(present, -torch.inf), 0)  # 0 for a class that is absent
         self.multipliers = torch.where(present, shares * q.where(present, 0).sum(), q)
         return (self.multipliers * risks).sum()
-
-    def state_dict(self) -> dict:
-        """For checkpoints."""
-        return {"multipliers": self.multipliers}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on where the state was taken."""
-        self.multipliers = state["multipliers"]
 
 
 def _one_process(method: str, reason: str) -> None:
@@ -86,7 +80,7 @@ def adaptive_margin_loss(logits: Tensor, targets: Tensor, margins: Tensor) -> Te
     >>> adaptive_margin_loss(torch.zeros(1, 2), torch.eye(2)[:1], torch.tensor([1.0, 0.0]))
     tensor(1.3133)
     """
-    losses = torch.nn.functional.softplus(margins + _log_sum_of_others(logits) - logits)
+    losses = F.softplus(margins + _log_sum_of_others(logits) - logits)
     return (targets * losses).sum(1).mean()
 
 
@@ -128,19 +122,19 @@ class Hinton:
 
     def __call__(self, logits: Tensor, targets: Tensor, _class_weights: Tensor | None) -> Tensor:
         labels = targets.argmax(1)  # P is at least 3/4 there
-        one_hot = torch.nn.functional.one_hot(labels, targets.shape[1])
+        one_hot = F.one_hot(labels, targets.shape[1])
         p = (targets - (1 - TEACHER_SHARE) * one_hot).clamp_min(0) / TEACHER_SHARE
         return self.of(logits, labels, p)
 
     def of(self, logits: Tensor, labels: Tensor, p: Tensor) -> Tensor:
         """The loss at logits (B, m), labels (B,) and the teacher's softened p (B, m)."""
-        cross_entropy = -torch.log_softmax(logits, 1).gather(1, labels[:, None])[:, 0]
+        cross_entropy = F.cross_entropy(logits, labels, reduction="none")
         log_s = torch.log_softmax(logits / self.temperature, 1)
         return (cross_entropy + self.temperature**2 * self.divergence(p, log_s)).mean()
 
     def divergence(self, p: Tensor, log_s: Tensor) -> Tensor:
-        """From the student, (B,)."""
-        return _divergence(p, log_s)
+        """``KL(p || s)`` row by row, (B,); classes with p = 0 add nothing."""
+        return F.kl_div(log_s, p, reduction="none").sum(1)
 
 
 class BKD(Hinton):
@@ -160,7 +154,7 @@ class BKD(Hinton):
 
     def divergence(self, p: Tensor, log_s: Tensor) -> Tensor:
         q = p * self.class_weights.to(p)
-        return _divergence(q / q.sum(1, keepdim=True), log_s)
+        return super().divergence(q / q.sum(1, keepdim=True), log_s)
 
 
 class LTKD(Hinton):
@@ -184,7 +178,7 @@ class LTKD(Hinton):
         super().__init__(temperature)
         _one_process("LTKD", "it divides by means over the whole batch")
         self.groups = groups_by_count(class_counts, groups)  # (m,)
-        self.members = torch.nn.functional.one_hot(self.groups)  # (m, G)
+        self.members = F.one_hot(self.groups)  # (m, G)
 
     def divergence(self, p: Tensor, log_s: Tensor) -> Tensor:
         members, groups = self.members.to(p), self.groups.to(p.device)
@@ -193,14 +187,9 @@ class LTKD(Hinton):
         parts = log_s[:, :, None].masked_fill(members == 0, -torch.inf)  # (B, m, G)
         log_totals = parts.logsumexp(1)  # log S: (B, G)
         balanced = totals / totals.mean(0).clamp_min(tiny)
-        between = _divergence(balanced / balanced.sum(1, keepdim=True), log_totals)
-        within = _divergence(p / totals.clamp_min(tiny)[:, groups], log_s - log_totals[:, groups])
-        return between + within / members.shape[1]
-
-
-def _divergence(p: Tensor, log_s: Tensor) -> Tensor:
-    """``KL(p || s)`` row by row, (B,); classes with p = 0 add nothing."""
-    return (torch.xlogy(p, p) - p * log_s).sum(1)
+        between = super().divergence(balanced / balanced.sum(1, keepdim=True), log_totals)
+        inner_p, log_inner_s = p / totals.clamp_min(tiny)[:, groups], log_s - log_totals[:, groups]
+        return between + super().divergence(inner_p, log_inner_s) / members.shape[1]
 
 
 def effective_number_weights(counts: Tensor, b: float = 0.9999) -> Tensor:
