@@ -217,12 +217,16 @@ def test_a_damaged_checkpoint_names_the_one_before(long_tail, tmp_path):
     assert len(train(long_tail, again)[1]) == CONFIG.rounds
 
 
-def test_dropout_draws_from_the_seed_alone_and_goes_on_bit_for_bit(long_tail, tmp_path):
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_CUDA])])
+def test_dropout_draws_from_the_seed_alone_and_goes_on_bit_for_bit(long_tail, tmp_path, device):
     def losses(drawn, checkpoint=None, on_round=None):
         torch.manual_seed(0)
         layers = nn.Flatten(), nn.Dropout(0.5), nn.Linear(long_tail.train.images[0].numel(), 10)
-        net = nn.Sequential(*layers)
-        torch.rand(drawn)
+        net = nn.Sequential(*layers).to(device)
+        torch.rand(drawn, device=device)
         before = torch.get_rng_state()
         how = {"heldout": long_tail.heldout, "config": CONFIG}
         how |= {"checkpoint": checkpoint, "on_round": on_round}
