@@ -132,13 +132,12 @@ class Keeper:
         shares: Mapping[str, Tensor],
         state: Callable[[], dict],
     ) -> None:
+        self.checkpoint, self.state, self.asked = checkpoint, state, False
         if checkpoint is not None:
             checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
             files.folder(checkpoint.path.parent, "checkpoint's folder")
-        self.checkpoint, self.state, self.asked = checkpoint, state, False
-        self.shares = {name: value.double().cpu() for name, value in shares.items()}
-        if checkpoint is not None:
             self.about = flat({**checkpoint.about, **about, "data": _hash(data)})
+            self.shares = {name: value.double().cpu() for name, value in shares.items()}
 
     def restored(self) -> dict | None:
         """The state to go on from, or None to start.
