@@ -12,7 +12,6 @@ from numbers import Real
 from typing import Any
 
 import ipywidgets as widgets
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from rdlite.guards import checks
@@ -99,11 +98,8 @@ class Panel(widgets.VBox):
         """
         raise NotImplementedError
 
-    def move(self, parts: Any, result: Any) -> Iterable[Artist]:
-        """Show an answer in the ``parts`` that `draw` made.
-
-        Returns every artist that differs from answer to answer, or lies over one that does.
-        """
+    def move(self, parts: Any, result: Any) -> None:
+        """Show an answer in the ``parts`` that `draw` made; axes, ticks and legends stay."""
         raise NotImplementedError
 
     def scene(self, state: dict[str, Any]) -> Hashable:
@@ -188,13 +184,14 @@ class Panel(widgets.VBox):
             parts = self.draw(figure, result)
             if parts is None:
                 return figure._repr_png_()
-            for artist in self.move(parts, result):
+            for artist in figure.moving():
                 artist.set_animated(True)  # leaves it out of the drawing of the whole
             figure.canvas.draw()
             self._kept = scene, figure, parts, figure.canvas.copy_from_bbox(figure.bbox)
         _, figure, parts, still = self._kept
         figure.canvas.restore_region(still)
-        for artist in sorted(self.move(parts, result), key=Artist.get_zorder):
+        self.move(parts, result)
+        for artist in figure.moving():
             artist.draw(figure.canvas.get_renderer())
         return figure.encoded()
 

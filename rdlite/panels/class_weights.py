@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
@@ -190,7 +189,7 @@ class ClassWeightPanel(Panel):
             figure.subplots_adjust(bottom=0.26)
         return bars, maps, figure.suptitle("", fontsize=12)
 
-    def move(self, parts: tuple, result: _Weighted) -> list[Artist]:
+    def move(self, parts: tuple, result: _Weighted) -> None:
         (bars, maps, title), (weights, before, after) = parts, result
         worst = int(after.argmin())
         title.set_text(
@@ -198,8 +197,9 @@ class ClassWeightPanel(Panel):
             f"(equal weights {before.min():.2f}); average {after.mean():.2f} "
             f"(equal weights {before.mean():.2f})"
         )
-        moved = maps.move([self._decisions(weights)]) if maps else []
-        return [title, *bars.move(before, after, worst), *moved]
+        bars.move(before, after, worst)
+        if maps:
+            maps.move([self._decisions(weights)])
 
     def _decisions(self, weights: np.ndarray) -> np.ndarray:
         """(r, r) predicted classes on the grid."""

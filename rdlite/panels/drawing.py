@@ -1,7 +1,6 @@
 """What the panels show: figures without pyplot and their parts, and a table of the classes.
 
-A part of a picture draws what stays when it is made. Its `move` shows other values and returns what
-has to be drawn again: every artist that can differ, or that lies over one that can.
+A part of a picture draws what stays when it is made; its `move` shows other values.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from PIL import Image
 
 from rdlite import plots
@@ -41,6 +42,15 @@ class StaticFigure(Figure):
         self.canvas.draw()
         return self.encoded()
 
+    def moving(self) -> list[Artist]:
+        """What a panel draws for every answer, from the bottom up: all but axes and legends.
+
+        So whatever lies over something that moves is drawn again, too.
+        """
+        parts = [part for ax in self.axes for part in ax.get_children() if part is not ax.patch]
+        moving = [part for part in parts if not isinstance(part, (Axis, Legend))]
+        return sorted([*moving, *self.texts], key=Artist.get_zorder)
+
     def encoded(self) -> bytes:
         """The pixels as they are, as PNG."""
         buffer = io.BytesIO()
@@ -52,9 +62,9 @@ class StaticFigure(Figure):
 class Maps:
     """Which class is predicted where: maps side by side, each name at its class's centre.
 
-    One axes and one image for all of them, without ticks, because those take longest to draw. The
-    ``grid`` is that of `GaussianMixture.on_grid`, ``centres`` is class name -> x and y, at most
-    four, and `step` is how far each map lies to the right of the one before.
+    One axes and one image for all of them, because axes take longest to draw. The ``grid`` is that
+    of `GaussianMixture.on_grid`, ``centres`` is class name -> x and y, at most four, and `step` is
+    how far each map lies to the right of the one before.
     """
 
     def __init__(
@@ -73,22 +83,21 @@ class Maps:
         ax.autoscale(False)  # points beyond the outermost cells do not stretch the map
         box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
         style = {"ha": "center", "va": "center", "fontsize": 9, "bbox": box}
-        self.names = [
-            ax.text(x + k * self.step, y, plain(name), **style)
-            for k in range(len(titles))
-            for name, (x, y) in centres.items()
-        ]
-        for k, title in enumerate(titles):
-            ax.text(k * self.step, top + 0.15, title, ha="center", fontsize=10)
-        ax.set_axis_off()
+        middles = self.step * np.arange(len(titles))
+        for name, (x, y) in centres.items():
+            for middle in middles:
+                ax.text(x + middle, y, plain(name), **style)
+        ax.set_xticks(middles, titles, fontsize=10)
+        ax.tick_params(length=0, labeltop=True, labelbottom=False)
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
 
-    def move(self, maps: Iterable[np.ndarray]) -> list[Artist]:
+    def move(self, maps: Iterable[np.ndarray]) -> None:
         """Show other classes, (r, r) a map, a row for each y."""
         shown = [PALE.round().astype(np.uint8)[classes[self.seen]] for classes in maps]
         gap = np.full((len(shown[0]), GAP, 3), 255, np.uint8)
         parts = [part for square in shown for part in (square, gap)]
         self.ax.images[0].set_data(np.concatenate(parts[:-1], 1))
-        return [*self.ax.images, *self.ax.collections, *self.ax.lines, *self.names]
 
 
 class TwoBars:
@@ -102,12 +111,11 @@ class TwoBars:
         ax.set(ylim=(0, 1), yticks=[0, 0.5, 1], xlim=(-0.6, classes - 0.4))
         legend_above(ax, 2)
 
-    def move(self, before: Sequence[float], after: Sequence[float], worst: int) -> list[Artist]:
+    def move(self, before: Sequence[float], after: Sequence[float], worst: int) -> None:
         """Show other values, (m,) each; ``worst`` is the class to mark."""
         for bar, height in zip(self.ax.patches, [*before, *after], strict=True):
             bar.set_height(height)
         self.star.set_position((worst + 0.2, after[worst]))
-        return [*self.ax.patches, *self.ax.spines.values(), self.star]
 
 
 def legend_above(ax: Axes, columns: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -116,7 +115,7 @@ class PlanePanel(Panel):
         ax.set_xticks(range(len(PLANE_CLASSES)), PLANE_CLASSES)
         return maps, points, bars, figure.suptitle("", fontsize=12)
 
-    def move(self, parts: tuple, result: tuple[_Trained, int]) -> list[Artist]:
+    def move(self, parts: tuple, result: tuple[_Trained, int]) -> None:
         (maps, points, bars, title), (trained, chosen) = parts, result
         accuracy, standard = trained.accuracy[chosen], trained.accuracy[0]
         worst = int(accuracy.argmin())
@@ -130,5 +129,5 @@ class PlanePanel(Panel):
             x, y = trained.points[inside & (trained.labels == k)].T.numpy()
             line.set_data(x + 2 * maps.step, y)  # over the third map
         predicted = trained.bayes, trained.teacher, trained.predicted[chosen]
-        squares = [classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted]
-        return [title, *maps.move(squares), *bars.move(standard, accuracy, worst)]
+        maps.move(classes.reshape(self.RESOLUTION, -1).numpy() for classes in predicted)
+        bars.move(standard, accuracy, worst)

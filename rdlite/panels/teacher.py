@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -127,7 +126,7 @@ class TeacherPanel(Panel):
         legend_above(right, 3)
         return bars, here, figure.suptitle("", fontsize=12)
 
-    def move(self, parts: tuple, result: tuple[Tensor, list[_Student], int]) -> list[Artist]:
+    def move(self, parts: tuple, result: tuple[Tensor, list[_Student], int]) -> None:
         (bars, here, title), (best, students, chosen) = parts, result
         student = students[chosen]
         worst, risk = int(student.risks.argmax()), float(student.risks.max())
@@ -136,4 +135,4 @@ class TeacherPanel(Panel):
             f"Teacher gap {student.gap:.2f}: true worst-class risk "
             f"{risk:.2f} nats, best possible {float(best.max()):.2f}"
         )
-        return [*bars.move(best, student.risks, worst), here, title]
+        bars.move(best, student.risks, worst)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
@@ -194,7 +193,7 @@ class TradeoffPanel(Panel):
         below.set_xticks(range(m), [plain(name, 11) for name in self.study.class_names], fontsize=8)
         return frontiers, bars, live, below, figure.suptitle("", fontsize=12)
 
-    def move(self, parts: tuple, result: _Shown) -> list[Artist]:
+    def move(self, parts: tuple, result: _Shown) -> None:
         frontiers, bars, live, below, title = parts
         chosen, standard = result.chosen, result.standard
         worst = int(chosen.per_class[0].argmin())
@@ -207,16 +206,14 @@ class TradeoffPanel(Panel):
             f"{plain(self.study.class_names[worst])}), average {chosen.average[0]:.2f}; "
             f"standard {standard.worst[0]:.2f} and {standard.average[0]:.2f}"
         )
-        moved = bars.move(standard.per_class[0], chosen.per_class[0], worst)
-        moved += [*below.patches, *below.spines.values(), live, title]
-        return [*frontiers.move(result), *moved]
+        bars.move(standard.per_class[0], chosen.per_class[0], worst)
+        frontiers.move(result)
 
 
 class Frontiers:
     """Average against worst class, in axes for ``averages``: a line a teacher, and one state."""
 
     def __init__(self, ax: Axes, teachers: list[str], averages: list[float]) -> None:
-        self.ax = ax
         styles = {teacher: teacher_style(teacher, marker="") for teacher in teachers}
         self.lines = {teacher: ax.plot([], [], **style)[0] for teacher, style in styles.items()}
         ring = {"markersize": 12, "fillstyle": "none", "color": "black", "label": "this student"}
@@ -230,7 +227,7 @@ class Frontiers:
         ax.locator_params(axis="x", nbins=5)
         ax.legend(loc="upper left", ncols=2, fontsize=8.5, frameon=False, columnspacing=1.2)
 
-    def move(self, result: _Shown) -> list[Artist]:
+    def move(self, result: _Shown) -> None:
         """Show another state: its teacher's line is bold, its students are marked."""
         for teacher, line in self.lines.items():
             this = teacher == result.state["teacher"]
@@ -243,4 +240,3 @@ class Frontiers:
         self.standard.set_data(result.standard.average[:1], result.standard.worst[:1])
         live = [result.live] if result.live else []
         self.live.set_data([run["average"] for run in live], [run["worst"] for run in live])
-        return [*self.ax.lines, *self.ax.spines.values()]
