@@ -119,6 +119,15 @@ def test_train_this_one_now_trains_the_cell_with_a_new_seed(panel):
     assert "trained now" in panel.numbers.value != numbers
 
 
+def test_the_bar_fills_where_the_teacher_has_other_rounds(folder):
+    study = results.read(folder)
+    spec = study.spec.but(teacher_rounds=2)
+    panel, seen = TradeoffPanel(dataclasses.replace(study, spec=spec)), []
+    panel.progress.observe(lambda change: seen.append(change["new"]), "value")
+    panel.train()
+    assert seen == pytest.approx([0.25, 0.5, 0.625, 0.75, 0.875, 1]) and panel.trained
+
+
 def test_the_teacher_is_trained_once(panel):
     panel.train()
     (teacher,) = panel._networks.values()
