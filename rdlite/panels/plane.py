@@ -98,7 +98,7 @@ class PlanePanel(Panel):
             "multiplier": trained.multipliers[chosen],
         }
         return class_table(columns, int(accuracy.argmin())) + (
-            f"average accuracy {float(accuracy.mean()):.3f}, worst {float(accuracy.min()):.3f} (★)"
+            f"average accuracy {accuracy.mean():.3f}, worst {accuracy.min():.3f} (★)"
         )
 
     def draw(self, figure: Figure, result: tuple[_Trained, int]) -> tuple:
@@ -120,8 +120,8 @@ class PlanePanel(Panel):
         accuracy, standard = trained.accuracy[chosen], trained.accuracy[0]
         worst = int(accuracy.argmin())
         title.set_text(
-            f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {float(accuracy[worst]):.2f} "
-            f"(alpha 0: {float(standard.min()):.2f})"
+            f"alpha {ALPHAS[chosen]:g}: worst-class accuracy {accuracy[worst]:.2f} "
+            f"(alpha 0: {standard.min():.2f})"
         )
         low, high = trained.points.new_tensor(VIEW).reshape(2, 2).T
         inside = ((trained.points > low) & (trained.points < high)).all(1)

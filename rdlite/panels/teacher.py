@@ -94,7 +94,7 @@ class TeacherPanel(Panel):
         return class_table(columns, int(student.risks.argmax())) + (
             f"teacher gap Delta (10): {student.gap:.3f}; bound B Delta (11): {student.bound:.3f} "
             f"nats<br>robust loss by the teacher's labels {student.distilled:.3f}, true "
-            f"{float(student.risks.max()):.3f} (★), best possible {float(best.max()):.3f} nats"
+            f"{student.risks.max():.3f} (★), best possible {best.max():.3f} nats"
         )
 
     def scene(self, state: dict) -> tuple[str, str]:
@@ -129,10 +129,10 @@ class TeacherPanel(Panel):
     def move(self, parts: tuple, result: tuple[Tensor, list[_Student], int]) -> None:
         (bars, here, title), (best, students, chosen) = parts, result
         student = students[chosen]
-        worst, risk = int(student.risks.argmax()), float(student.risks.max())
-        here.set_data([student.gap], [risk])
+        worst = int(student.risks.argmax())
+        here.set_data([student.gap], [student.risks[worst]])
         title.set_text(
             f"Teacher gap {student.gap:.2f}: true worst-class risk "
-            f"{risk:.2f} nats, best possible {float(best.max()):.2f}"
+            f"{student.risks[worst]:.2f} nats, best possible {best.max():.2f}"
         )
         bars.move(best, student.risks, worst)
