@@ -119,7 +119,7 @@ class Keeper:
     Args:
         checkpoint: where and when, or None.
         about: what must be the same to go on, with the checkpoint's own.
-        data: so must these; they are kept as a hash.
+        data: so must these, all on the device that trains; they are kept as a hash.
         shares: name -> (m,); these too, but for rounding, which differs from device to device.
         state: gives what to keep.
     """
@@ -133,6 +133,7 @@ class Keeper:
         state: Callable[[], dict],
     ) -> None:
         self.checkpoint, self.state, self.asked = checkpoint, state, False
+        self.device = data[0].device
         if checkpoint is not None:
             checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
             files.folder(checkpoint.path.parent, "checkpoint's folder")
@@ -168,6 +169,8 @@ class Keeper:
             "Go on with the same settings, or start again in another place",
         )
         torch.set_rng_state(kept["random"])
+        if self.device.type == "cuda" and "cuda" in kept:  # it may have been trained on a CPU
+            torch.cuda.set_rng_state(kept["cuda"], self.device)
         return kept["state"]
 
     @contextlib.contextmanager
@@ -204,7 +207,10 @@ class Keeper:
         versions = {"rdlite": rdlite.__version__, "torch": str(torch.__version__)}
         versions["python"] = platform.python_version()
         parts = (self.about, versions, self.shares, torch.get_rng_state(), self.state())
-        self.checkpoint.write(dict(zip(PARTS, parts, strict=True)))
+        kept = dict(zip(PARTS, parts, strict=True))
+        if self.device.type == "cuda":  # layers such as dropout draw there
+            kept["cuda"] = torch.cuda.get_rng_state(self.device)
+        self.checkpoint.write(kept)
         if self.asked:
             raise Stopped(f"stopped; {self.checkpoint.path} is where it goes on")
 

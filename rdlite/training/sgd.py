@@ -108,15 +108,11 @@ class Sgd:
         self._require_finite(self.losses)
         require_finite("a weight", f"after step {self.done}", *self.model.parameters())
         parts = {name: part.state_dict() for name, part in self.parts.items()}
-        if self.device.type == "cuda":  # where dropout draws; a checkpoint has the CPU's own
-            parts["random"] = torch.cuda.get_rng_state(self.device)
         return parts | {"losses": list(self.losses), "done": self.done}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on where the state was taken."""
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
-        if self.device.type == "cuda" and "random" in state:  # it may be of a CPU
-            torch.cuda.set_rng_state(state["random"], self.device)
         self.losses = [loss.to(self.device) for loss in state["losses"]]
         self.done = state["done"]
