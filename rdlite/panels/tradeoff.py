@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ from rdlite.plots import GREY, ORANGE, PURPLE, teacher_style
 from rdlite.studies import results
 from rdlite.studies.run import Run
 from rdlite.studies.table import NO_TEACHER, measure, settings
-from rdlite.training import TrainConfig
 
 
 class _Shown(NamedTuple):
@@ -112,12 +110,16 @@ class TradeoffPanel(Panel):
         try:
             run = self.live_run
             new_teacher = run.teacher is not None and run.teacher not in self._networks
+            asked = [run.teacher.config, run.config] if new_teacher else [run.config]
+            each = 1 / sum(config.rounds or config.epochs for config in asked)
+
+            def on_round(_row: dict) -> None:
+                self.progress.value += each
+
             if new_teacher:
-                share = partial(self._advance, run.teacher.config, 1 / 2)
-                self._networks[run.teacher], _ = run.teacher.train(on_round=share)
+                self._networks[run.teacher], _ = run.teacher.train(on_round=on_round)
             teacher = self._networks.get(run.teacher)
-            share = partial(self._advance, run.config, 1 / (1 + new_teacher))
-            net, history = run.train(teacher, on_round=share)
+            net, history = run.train(teacher, on_round=on_round)
             self.trained[self._key(self.state)] = measure(run, net, history, teacher)
             self.forget()
             self.refresh()
@@ -126,10 +128,6 @@ class TradeoffPanel(Panel):
         finally:
             self.button.disabled = False
             self.progress.layout.visibility = "hidden"
-
-    def _advance(self, config: TrainConfig, share: float, _row: dict) -> None:
-        """A round more of a training that is this share of all that the bar shows."""
-        self.progress.value += share / (config.rounds or config.epochs)
 
     def _key(self, state: dict, **other: str) -> Key:
         """Which cell a state shows, or another teacher's or student's in its place."""
