@@ -163,11 +163,11 @@ def _print_cost(spec: GridSpec, store: Path, *, side_by_side: int, labels: bool)
     teachers, runs = networks(spec)
     for run in runs if labels else []:
         print(run.label)
-    print(f"{len(runs)} students of {len(teachers)} teachers", end="")
     store = store.expanduser()
     kept = Store(store, spec.device) if store.exists() else None
     waiting = [run for run in teachers + runs if kept is None or not kept.done(run)]
-    print(f"; {len(teachers + runs) - len(waiting)} of these networks are in the store")
+    found = f"{len(teachers + runs) - len(waiting)} of these networks are in the store"
+    print(f"{len(runs)} students of {len(teachers)} teachers; {found}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if side_by_side > 1 else threads)
     together = side_by_side * devices.size()

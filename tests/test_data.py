@@ -1,6 +1,7 @@
 """Splits of the real Fashion-MNIST files: counts, the draw and its hash, and damaged files."""
 
 import gzip
+import hashlib
 import shutil
 
 import numpy as np
@@ -115,9 +116,7 @@ def test_test_set_is_the_whole_official_one(default):
 def test_train_and_heldout_are_disjoint_images_of_the_pool(pool, seed):
     _, labels = pool
     train_counts, heldout_counts = [30] * 10, list(range(2, 12))
-    train, heldout, _ = protocol._draw(
-        "fashion-mnist", torch.tensor(labels), train_counts, heldout_counts, seed
-    )
+    train, heldout = protocol.cut(torch.tensor(labels), [train_counts, heldout_counts], seed)
     assert len({*train.tolist(), *heldout.tolist()}) == sum(train_counts) + sum(heldout_counts)
     assert np.bincount(labels[train]).tolist() == train_counts
     assert np.bincount(labels[heldout]).tolist() == heldout_counts
@@ -126,8 +125,10 @@ def test_train_and_heldout_are_disjoint_images_of_the_pool(pool, seed):
 def test_load_returns_the_images_that_were_drawn(pool, default):
     pixels, labels = pool
     counts = [split.class_counts.tolist() for split in (default.train, default.heldout)]
-    *drawn, fingerprint = protocol._draw("fashion-mnist", torch.tensor(labels), *counts, 0)
-    assert fingerprint == default.fingerprint
+    drawn = protocol.cut(torch.tensor(labels), counts, 0)
+    indices = [b"|" + part.numpy().astype("<i8").tobytes() for part in drawn]
+    wanted = hashlib.sha256(b"".join([b"fashion-mnist", *indices])).hexdigest()[:16]
+    assert default.fingerprint == wanted
     for split, indices in zip((default.train, default.heldout), drawn, strict=True):
         assert np.array_equal(split.images[:, 0], pixels[indices])
         assert np.array_equal(split.labels, labels[indices])
@@ -135,7 +136,7 @@ def test_load_returns_the_images_that_were_drawn(pool, default):
 
 def test_draw_is_a_random_choice_and_not_the_first_images(pool):
     _, labels = pool
-    train, _, _ = protocol._draw("fashion-mnist", torch.tensor(labels), [100] * 10, [0] * 10, 0)
+    [train] = protocol.cut(torch.tensor(labels), [[100] * 10], 0)
     for k, part in enumerate(train.numpy().reshape(10, 100)):
         rank = np.searchsorted(np.flatnonzero(labels == k), part) / 6000
         assert abs(rank.mean() - 0.5) < 0.15  # 5 standard deviations of a uniform mean
@@ -194,9 +195,11 @@ def test_fingerprint_differs_for_every_other_draw(default):
 
 def test_fingerprint_differs_for_another_data_set_with_the_same_labels():
     labels = torch.arange(40) % 4
-    first, second = (protocol._draw(name, labels, [3] * 4, [2] * 4, 0) for name in ("a", "b"))
-    assert torch.equal(first[0], second[0])
-    assert first[2] != second[2]
+    pool = Split(torch.arange(40).byte().view(40, 1, 1, 1), labels, tuple("0123"))
+    options = protocol.Options(imbalance=1, head=3, heldout=2)
+    first, second = (protocol.draw(name, pool, pool, options) for name in ("a", "b"))
+    assert torch.equal(first.train.images, second.train.images)
+    assert first.fingerprint != second.fingerprint
 
 
 # ---------------------------------------------------------------- selection

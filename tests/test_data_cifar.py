@@ -90,7 +90,7 @@ def test_every_image_and_label_is_read(small):
     assert np.array_equal(splits.test.labels, test_labels)
     counts = [HEAD[name]] * CLASSES[name]
     assert splits.train.class_counts.tolist() == counts
-    drawn, *_ = protocol._draw(name, torch.tensor(labels), counts, [0] * len(counts), 3)
+    [drawn] = protocol.cut(torch.tensor(labels), [counts], 3)
     assert np.array_equal(splits.train.images, pixels[drawn])
     assert np.array_equal(splits.train.labels, labels[drawn])
 

@@ -27,8 +27,8 @@ def test_arrays_are_drawn_by_the_protocol_of_load():
         PIXELS, LABELS, **TEST, class_names=names, imbalance=4, head=20, heldout=8, seed=5
     )
     counts = data.long_tail_counts(20, M, 4), data.long_tail_counts(8, M, 4, at_least=2)
-    drawn = protocol._draw("any", torch.tensor(LABELS), *counts, 5)
-    for split, indices in zip((splits.train, splits.heldout), drawn, strict=False):
+    drawn = protocol.cut(torch.tensor(LABELS), counts, 5)
+    for split, indices in zip((splits.train, splits.heldout), drawn, strict=True):
         assert np.array_equal(split.images, PIXELS[indices])
         assert np.array_equal(split.labels, LABELS[indices])
     assert np.array_equal(splits.test.images, TEST["test_images"])

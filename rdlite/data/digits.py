@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from rdlite.data import protocol
 from rdlite.data.splits import Split
 
 
@@ -24,9 +25,7 @@ def read(*_: object) -> tuple[Split, Split]:
     found = load_digits()
     pixels = torch.from_numpy(np.round(found.images * (255 / 16)).astype(np.uint8))  # were 0..16
     labels = torch.from_numpy(found.target).long()
-    random, in_test = np.random.RandomState(0), torch.zeros(len(labels), dtype=torch.bool)
-    for k in range(10):
-        members = random.permutation(np.flatnonzero(found.target == k))
-        in_test[members[len(members) - len(members) // 3 :]] = True
-    parts = (Split(pixels[i, None], labels[i], tuple("0123456789")) for i in (~in_test, in_test))
-    return tuple(parts)
+    counts = np.bincount(found.target)
+    parts = protocol.cut(labels, [counts - counts // 3, counts // 3], seed=0)
+    ordered = (part.sort().values for part in parts)
+    return tuple(Split(pixels[i, None], labels[i], tuple("0123456789")) for i in ordered)

@@ -9,19 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
 from rdlite.guards import checks
-
-ORIENTATION = 0x0112  # the tag of EXIF
-TURNS = {  # its value: what turns the image upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @contextlib.contextmanager
@@ -35,9 +25,7 @@ def opened(content: bytes, name: object) -> Iterator[Image.Image]:
 
 
 def square(content: bytes, name: object, size: int, in_channels: int) -> np.ndarray:
-    """The largest centred square of an image, as (in_channels, size, size) uint8.
-
-    It is turned upright as its EXIF says; what is transparent lies on white.
+    """The largest centred square, upright and on white, as (in_channels, size, size) uint8.
 
     Raises:
         ValueError: more than 8 bits a channel.
@@ -51,10 +39,12 @@ def square(content: bytes, name: object, size: int, in_channels: int) -> np.ndar
 
 
 def _fitted(image: Image.Image, size: int, mode: str) -> Image.Image:
-    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    orientation = image.getexif().get(Base.Orientation)
     if "A" in image.getbands() or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     image = image.convert(mode)
-    upright = image if turn is None else image.transpose(turn)
+    image.info = {}  # the rest of its EXIF may be odd, and turning would write it again
+    image.getexif()[Base.Orientation] = orientation
+    upright = ImageOps.exif_transpose(image)
     return ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)

@@ -76,28 +76,34 @@ def draw(name: str, pool: Split, test: Split, options: Options, *, content: str 
     least = LEAST_SELECTED if options.selection else 0
     counts = long_tail_counts(options.selection, m, rho, at_least=least)
     cure = "; lower selection, or use 0 for none"
-    [chosen] = _cut(pool.labels, [counts], 0, "selection asks", cure)  # the same for every seed
+    [chosen] = cut(pool.labels, [counts], 0, "selection asks", cure)  # the same for every seed
     labels = pool.labels.index_fill(0, chosen, -1)  # of no class, so that no seed draws them
-    identity = f"{name}:{content}" if content else name
-    if options.selection:
-        identity += f":selection {chosen.tolist()}"
     heldout_counts = long_tail_counts(heldout, m, rho, at_least=2 if heldout else 0)
     available = torch.bincount(labels[labels >= 0], minlength=m).tolist()
     head = options.head or _largest_head(available, heldout_counts, rho)
     train_counts = long_tail_counts(head, m, rho, at_least=1)
-    train, held, fingerprint = _draw(identity, labels, train_counts, heldout_counts, options.seed)
+    left = " left beside selection" if options.selection else ""
+    cure = f"{left}; lower head or heldout (head=None takes what is left)"
+    asked = [train_counts, heldout_counts]
+    train, held = cut(labels, asked, options.seed, "head and heldout ask", cure)
+    identity = f"{name}:{content}" if content else name
+    if options.selection:
+        identity += f":selection {chosen.tolist()}"
+    digest = hashlib.sha256(identity.encode())
+    for part in (train, held):
+        digest.update(b"|" + part.numpy().astype("<i8").tobytes())
     return Splits(
         name,
         train=_take(pool, train, options.size),
         heldout=_take(pool, held, options.size),
         test=_take(test, slice(None), options.size),
-        fingerprint=fingerprint,
+        fingerprint=digest.hexdigest()[:16],
         selection=_take(pool, chosen, options.size) if options.selection else None,
     )
 
 
 def _largest_head(available: list[int], heldout_counts: list[int], imbalance: float) -> int:
-    """The largest head that every class can serve; 1 where none can, so that `_draw` objects."""
+    """The largest head that every class can serve; 1 where none can, so that `cut` objects."""
 
     def too_many(head: int) -> bool:
         counts = long_tail_counts(head, len(available), imbalance, at_least=1)
@@ -106,21 +112,8 @@ def _largest_head(available: list[int], heldout_counts: list[int], imbalance: fl
     return bisect_left(range(2, available[0] + 1), True, key=too_many) + 1
 
 
-def _draw(
-    name: str, labels: Tensor, train_counts: list[int], heldout_counts: list[int], seed: int
-) -> tuple[Tensor, Tensor, str]:
-    """Indices of train and held-out, disjoint, and the hash that identifies them."""
-    left = " left beside selection" if (labels < 0).any() else ""
-    cure = f"{left}; lower head or heldout (head=None takes what is left)"
-    parts = _cut(labels, [train_counts, heldout_counts], seed, "head and heldout ask", cure)
-    digest = hashlib.sha256(name.encode())
-    for part in parts:
-        digest.update(b"|" + part.numpy().astype("<i8").tobytes())
-    return *parts, digest.hexdigest()[:16]
-
-
-def _cut(
-    labels: Tensor, counts: list[list[int]], seed: int, asking: str, cure: str
+def cut(
+    labels: Tensor, counts: list, seed: int, asking: str = "counts ask", cure: str = ""
 ) -> list[Tensor]:
     """Indices of disjoint parts, with as many images of each class as the part's ``counts`` say."""
     random, parts = np.random.RandomState(seed), []

@@ -31,7 +31,7 @@ def unused_images(seed: int) -> data.Split:
     """What `data.load` leaves of the training pool, at most 1,000 images a class, shrunk alike."""
     pool, _ = fashion_mnist.read(data.default_root())
     counts = [data.long_tail_counts(TASK[n], 10, TASK["imbalance"]) for n in ("head", "heldout")]
-    train, heldout, _ = protocol._draw(TASK["dataset"], pool.labels, *counts, seed)
+    train, heldout = protocol.cut(pool.labels, counts, seed)
     free = torch.ones(len(pool), dtype=torch.bool)
     free[train] = free[heldout] = False
     picks = [(free & (pool.labels == k)).nonzero().flatten()[:1000] for k in range(10)]
