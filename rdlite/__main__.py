@@ -1,4 +1,4 @@
-"""The commands, ``python -m rdlite`` or ``rdlite``: demo, train, study and report."""
+"""The commands, ``python -m rdlite`` or ``rdlite``: demo, train, study, choose and report."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 TOML = "a TOML file, or a name in rdlite/recipes"
+RESULTS = "a study's folder, or a name in data/results"
 DEVICE = Option("auto", help="cpu, cuda; auto: what the file says, else a GPU if there is one")
 DRY_RUN = Option(False, "--dry-run", help="only print the runs and the time")
 
@@ -140,8 +141,20 @@ def study(
 
 
 @command
+def choose(results: str = Argument(metavar="RESULTS", help=RESULTS)) -> int:
+    """Print the setting of each method that the selection images of a study choose."""
+    from rdlite.studies.choice import choose
+    from rdlite.studies.results import read
+
+    for task in read(results).tasks():
+        print("imbalance {imbalance:g}, head {head}".format(**task.spec.first))
+        print(choose(task).round(4).to_string(index=False))
+    return 0
+
+
+@command
 def report(
-    results: str = Argument(metavar="RESULTS", help="a study's folder, or a name in data/results"),
+    results: str = Argument(metavar="RESULTS", help=RESULTS),
     out: Path = Option("out/report", help="folder for the page"),
 ) -> int:
     """Show a study's tables as a page. Methods, frontiers, and which claims hold."""

@@ -22,6 +22,7 @@ PARSED = [
      {**COMMON, "spec": "small", "store": Path("kept"), "out": None, "dask": None}),
     (["study", "small", "--store", "kept", "--dask", "tcp://here:1", "--dry-run", "--out", "out"],
      {"dask": "tcp://here:1", "dry_run": True, "out": Path("out")}),
+    (["choose", "selection"], {"results": "selection"}),
     (["report", "comparison"], {"results": "comparison", "out": Path("out/report")}),
 ]  # fmt: skip
 
@@ -36,6 +37,7 @@ OPTIONS = {
     "demo": {"--seeds", "--imbalance", "--out", "--quick", "--device"},
     "train": {"RECIPE", "--store", "--every", "--resume", "--device", "--dry-run"},
     "study": {"SPEC", "--store", "--out", "--dask", "--device", "--dry-run"},
+    "choose": {"RESULTS"},
     "report": {"RESULTS", "--out"},
 }
 

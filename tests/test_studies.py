@@ -238,7 +238,7 @@ def told(_run):
     return numbers | {"seconds": 1.0, "worst_class": "Shirt"}
 
 
-VARIED = [name for name in KEYS if name not in ("seed", "scorer", "teacher_scorer")]
+VARIED = [name for name in KEYS if name not in ("name", "seed", "scorer", "teacher_scorer")]
 
 
 @pytest.mark.parametrize("key", VARIED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 
 import rdlite
 from rdlite.guards import checks, files
-from rdlite.studies.run import TASK
+from rdlite.studies.run import TASK, Run
 from rdlite.studies.spec import GridSpec
 from rdlite.studies.table import NO_TEACHER, SETTINGS
 
@@ -67,6 +68,18 @@ class Results:
         )
         alone = table.teacher == NO_TEACHER
         return table[taught | alone]
+
+    def rows(self, runs: Iterable[Run]) -> pd.DataFrame:
+        """The rows of these runs, in their order.
+
+        Raises:
+            ValueError: one of them is not in the table.
+        """
+        wanted = [run.key for run in runs]
+        here = self.table.index[self.table.key.isin(wanted)]
+        got = f"{len(here)} of {len(wanted)}; is the study finished?"
+        checks.expect(len(here) == len(wanted), "table", "hold every run of the spec", got)
+        return self.table.set_index("key", drop=False).loc[wanted].reset_index(drop=True)
 
 
 def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:

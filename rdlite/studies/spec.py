@@ -30,6 +30,7 @@ DEFAULTS = {  # in the order in which a grid goes through them, the last one fir
     "method": PLAIN.method,
     "heldout_labels": PLAIN.heldout_labels,
     "student": [*NAMED],
+    "name": "",
 }
 KEYS = (*DEFAULTS, *(f"teacher_{name}" for name in CONFIG))
 Axes = dict[tuple[str, ...], tuple[tuple, ...]]  # keys that go together -> rows of their values
@@ -54,11 +55,11 @@ class GridSpec:
     Values that go together have one key: ``"head, heldout" = [[1000, 200], [2500, 500]]``.
 
     Each run is trained once, and a value that does not matter for it makes no other run. A baseline
-    is combined with the teachers, or with ``"none"``, that it knows; smoothing with ``"none"``.
+    is combined with the teachers, or with ``"none"``, that it knows; smoothing with ``"none"``. The
+    key ``name`` changes no run; ``named`` is a dict from each name to its students.
 
     Args:
-        grid: tables of keys that replace those beside it, one after another; the grid is their
-            union.
+        grid: tables of keys that replace those beside it; the grid is their union.
         device: ``"cpu"``, ``"cuda"``, ...; None for what the caller has.
         keys: see above.
 
@@ -69,6 +70,7 @@ class GridSpec:
     shared: Axes
     grid: tuple[Axes, ...]
     device: str | None
+    named: dict[str, list[Run]] = field(repr=False, compare=False)
     _runs: tuple[Run, ...] = field(repr=False, compare=False)
 
     def __init__(
@@ -80,19 +82,23 @@ class GridSpec:
         good = isinstance(grid, (list, tuple)) and all(isinstance(one, Mapping) for one in grid)
         checks.expect(good, "grid", "be tables of keys, [[grid]]", repr(grid))
         tables: list[Axes] = []
-        by_task: dict[tuple, list[Run]] = {}
+        pairs: list[tuple[str, Run]] = []
         for number, table in enumerate(grid or [{}], 1):
             try:
                 tables.append(_axes(table))
-                made = list(filter(None, map(_run, _combinations(_over(shared, tables[-1])))))
+                every = _combinations(_over(shared, tables[-1]))
+                made = [(keys["name"], run) for keys in every if (run := _run(keys))]
                 checks.require(made, "method must be one that the teacher knows, got no such pair")
             except ValueError as error:
                 raise ValueError(f"table {number} of grid: {error}" if table else error) from None
-            for run in made:
-                by_task.setdefault(run.task, []).append(run)
-        made = [run for runs in by_task.values() for run in sorted(runs, key=lambda run: run.seed)]
-        self.__dict__.update(shared=shared, grid=tuple(tables), device=device)
-        self.__dict__.update(_runs=tuple(dict.fromkeys(made)))
+            pairs += made
+        tasks = list(dict.fromkeys(run.task for _, run in pairs))
+        pairs.sort(key=lambda pair: (tasks.index(pair[1].task), pair[1].seed))
+        named: dict[str, list[Run]] = {}
+        for name, run in dict.fromkeys(pairs):
+            named.setdefault(name, []).append(run)
+        self.__dict__.update(shared=shared, grid=tuple(tables), device=device, named=named)
+        self.__dict__.update(_runs=tuple(dict.fromkeys(run for _, run in pairs)))
         return self
 
     @classmethod
@@ -198,6 +204,7 @@ def _combinations(axes: Axes) -> Iterator[dict]:
 
 def _run(keys: Mapping) -> Run | None:
     """The run of one value a key; None where method and teacher do not go together."""
+    checks.instance("name", keys["name"], str)
     method, taught = keys["method"], keys["teacher"] != NO_TEACHER
     student = _learner("student", "", STUDENT_SEED, keys)
     checks.choice("method", method, ["fit", *baselines.NAMES])

@@ -26,7 +26,8 @@ OF_TRAINING = [*CONFIG, *(f"teacher_{name}" for name in CONFIG)]  # columns wher
 SETTINGS = [*CELL, *(name for name in OF_TRAINING if name not in CELL)]
 OF_TEACHER = ("worst", "calibration", "train_accuracy")
 MEASURED = [
-    *("seed", "average", "worst", "worst_class", "seconds", "heldout_average", "heldout_worst"),
+    *("key", "seed", "average", "worst", "worst_class", "seconds"),
+    *("heldout_average", "heldout_worst"),
     *("selection_average", "selection_worst", "train_accuracy"),
     *("label_entropy", "heldout_label_entropy", "robust_loss", "calibration"),
     *(f"teacher_{name}" for name in OF_TEACHER),
@@ -101,7 +102,8 @@ def frame(runs: Iterable[Run], result_of: Callable[[Run], dict | None]) -> pd.Da
     First come the columns of `settings`: those of `CELL`, and others that differ between ``runs``.
     Then
 
-    - seed (of the splits), seconds, processor (see `rdlite.studies.store.processor`)
+    - key (see `Run.key`), seed (of the splits), seconds
+    - processor (see `rdlite.studies.store.processor`)
     - average, worst, worst_class (its name), per_class (a list of m): accuracies on the test set
     - heldout_average, heldout_worst, selection_average, selection_worst: on those images
     - train_accuracy: on the training images, as they are
@@ -117,7 +119,7 @@ def frame(runs: Iterable[Run], result_of: Callable[[Run], dict | None]) -> pd.Da
         if (result := result_of(run)) is not None:
             of_teacher = (result_of(run.teacher) or {}) if run.teacher else {}
             teacher = {f"teacher_{name}": of_teacher.get(name) for name in OF_TEACHER}
-            rows.append(row | teacher | result)
+            rows.append({"key": run.key} | row | teacher | result)
     values = {name: {row[name] for row in asked if name in row} for name in SETTINGS}
     shown = [name for name in SETTINGS if name in CELL or len(values[name]) > 1]
     return pd.DataFrame(rows, columns=[*shown, *MEASURED])
