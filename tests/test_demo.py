@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 COLUMNS = (
     "dataset,imbalance,head,heldout,selection,size,"
     "method,teacher_network,student_network,teacher,student,alpha,heldout_labels,teacher_view,"
-    "views,temperature,mix,smoothing,add_heldout,learning_rate,epochs,teacher_epochs,seed,"
+    "views,temperature,mix,smoothing,add_heldout,learning_rate,epochs,teacher_epochs,key,seed,"
     "average,worst,worst_class,seconds,heldout_average,heldout_worst,selection_average,"
     "selection_worst,train_accuracy,label_entropy,heldout_label_entropy,robust_loss,calibration,"
     "teacher_worst,teacher_calibration,teacher_train_accuracy,processor"
