@@ -147,8 +147,8 @@ def choose(results: str = Argument(metavar="RESULTS", help=RESULTS)) -> int:
     from rdlite.studies.results import read
 
     for task in read(results).tasks():
-        print("imbalance {imbalance:g}, head {head}".format(**task.spec.first))
-        print(choose(task).round(4).to_string(index=False))
+        chosen = choose(task).round(4).to_string(index=False)
+        print("imbalance {imbalance:g}, head {head}".format(**task.spec.first), chosen, sep="\n")
     return 0
 
 

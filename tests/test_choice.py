@@ -2,14 +2,12 @@
 
 import dataclasses
 
-import joblib
 import pandas as pd
 import pytest
-import torch
 from test_studies import TINY
 
 from rdlite import __main__ as cli
-from rdlite.studies import choice, results, run, run_grid
+from rdlite.studies import choice, results
 from rdlite.studies.spec import GridSpec, recipe
 
 RATES = [0.02, 0.1, 0.3]
@@ -44,7 +42,7 @@ def test_the_largest_selection_worst_class_is_chosen_and_the_average_decides_amo
     assert all_equal.learning_rate.tolist() == [0.02, 0.02], "what the spec names first"
 
 
-def test_what_cannot_choose_is_refused():
+def test_what_cannot_choose_is_refused(capsys):
     without = study(SPEC, worst=[0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="study must have selection images, got none; train it"):
         choice.choose(without)
@@ -53,31 +51,26 @@ def test_what_cannot_choose_is_refused():
     cut = dataclasses.replace(whole, table=whole.table.iloc[1:])
     with pytest.raises(ValueError, match=r"hold every run of the spec, got 5 of 6; is the study"):
         choice.choose(cut)
+    older = dataclasses.replace(whole, table=whole.table.drop(columns="key"))
+    with pytest.raises(ValueError, match="table must have the column key, got none; write it"):
+        choice.choose(older)
     both = dataclasses.replace(whole, task_counts=((2, 1), (2, 1)))
     with pytest.raises(ValueError, match="one task, got 2"):
         choice.choose(both)
     with pytest.raises(ValueError, match="study must be a Results"):
         choice.choose(whole.table)
+    assert cli.main(["choose", "comparison"]) == 2
+    shown = capsys.readouterr()
+    assert "study must have selection images" in shown.err and not shown.out
 
 
 @pytest.mark.slow
-def test_shuffled_test_labels_change_no_choice(monkeypatch):
+def test_shuffled_test_labels_change_no_choice(measured_twice):
     """A real study, measured once more with the labels of the test set in another order."""
     spec = SPEC.but(dataset="digits", size=None, head=60, heldout=12, selection=40)
-    serial = joblib.Parallel(n_jobs=1, return_as="generator_unordered")
-    load = run._load
-
-    def shuffled(*arguments, **options):
-        splits = load(*arguments, **options)
-        order = torch.randperm(len(splits.test), generator=torch.Generator().manual_seed(0))
-        test = dataclasses.replace(splits.test, labels=splits.test.labels[order])
-        return dataclasses.replace(splits, test=test)
-
-    first = run_grid(spec, executor=serial, progress=False)
-    monkeypatch.setattr(run, "_load", shuffled)
-    second = run_grid(spec, executor=serial, progress=False)
-    assert (first.average - second.average).abs().max() > 0.1, "the test labels are others"
-    chosen = [choice.choose(results.Results(spec, rows, (), ((),))) for rows in (first, second)]
+    chosen = [
+        choice.choose(results.Results(spec, rows, (), ((),))) for rows in measured_twice(spec)
+    ]
     pd.testing.assert_frame_equal(*chosen)
 
 

@@ -73,12 +73,14 @@ class Results:
         """The rows of these runs, in their order.
 
         Raises:
-            ValueError: one of them is not in the table.
+            ValueError: one of them is not in the table, or the table is older than its keys.
         """
+        known, cure = "key" in self.table, "; write it again from its store"
+        checks.expect(known, "table", "have the column key", "none", cure)
         wanted = [run.key for run in runs]
-        here = self.table.index[self.table.key.isin(wanted)]
-        got = f"{len(here)} of {len(wanted)}; is the study finished?"
-        checks.expect(len(here) == len(wanted), "table", "hold every run of the spec", got)
+        found = int(self.table.key.isin(wanted).sum())
+        got = f"{found} of {len(wanted)}; is the study finished?"
+        checks.expect(found == len(wanted), "table", "hold every run of the spec", got)
         return self.table.set_index("key", drop=False).loc[wanted].reset_index(drop=True)
 
 
