@@ -15,9 +15,11 @@ from rdlite.studies.grid import Diverged, run_grid
 from rdlite.studies.results import cell_statistics, where, with_error
 from rdlite.studies.spec import GridSpec
 
-PAIR = {  # students of the standard teacher; chosen on held-out data, see the README
-    "standard distillation": "standard",
-    "robust student, same teacher": "robust",
+SHOWN = {  # words -> teacher and student
+    "standard student, no teacher": ("none", "standard"),
+    "standard distillation": ("standard", "standard"),
+    "robust student, no teacher": ("none", "robust"),
+    "robust distillation": ("standard", "robust"),
 }
 
 
@@ -77,26 +79,36 @@ def text_table(table: pd.DataFrame) -> str:
     return "\n".join([*lines, f"Test accuracy as a fraction; {how}."])
 
 
-def _pair(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Accuracies (seeds, m) of both students of `PAIR`; empty if one is missing."""
-    pair = {}
-    for words, student in PAIR.items():
-        cell = where(table, teacher="standard", student=student)
+def _shown(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Accuracies (seeds, m) of the students of `SHOWN`; empty if one is missing."""
+    found = {}
+    for words, (teacher, student) in SHOWN.items():
+        cell = where(table, teacher=teacher, student=student)
         first = cell[cell.heldout_labels.isin(cell.heldout_labels.head(1))]
-        pair[words] = np.array(first.per_class.tolist())
-    return pair if all(map(len, pair.values())) else {}
+        found[words] = np.array(first.per_class.tolist())
+    return found if all(map(len, found.values())) else {}
+
+
+def _abandoned(shown: dict[str, np.ndarray]) -> int:
+    return int(shown["standard distillation"].mean(0).argmin())
 
 
 def finding(table: pd.DataFrame, class_names: tuple[str, ...]) -> str:
-    """What happened to which class, in one sentence; empty if a student of the pair is missing."""
-    if not (pair := _pair(table)):
+    """What happened to the class, what the robust objective and what the teacher added.
+
+    Empty if a student of `SHOWN` is missing.
+    """
+    if not (shown := _shown(table)):
         return ""
-    before, after = (runs.mean(0) for runs in pair.values())
-    k = int(before.argmin())
+    k, runs = _abandoned(shown), shown.values()
+    of_class = [f"{one[:, k].mean():.0%}" for one in runs]
+    worst = [f"{one.min(1).mean():.3f}" for one in runs]
+    average = [f"{one.mean():.3f}" for one in runs]
     return (
-        f"Standard distillation recognises {before[k]:.0%} of the images of class "
-        f"{class_names[k]!r}, the robust student of the same teacher {after[k]:.0%}; "
-        f"the average goes from {before.mean():.3f} to {after.mean():.3f}."
+        f"Of the images of class {class_names[k]!r} the standard student recognises "
+        f"{of_class[0]}, and after standard distillation {of_class[1]}; the robust student "
+        f"{of_class[2]}, and with the standard teacher {of_class[3]}.\n"
+        f"In this order the worst class is {', '.join(worst)}, the average {', '.join(average)}."
     )
 
 
@@ -108,14 +120,17 @@ def _draw(table: pd.DataFrame, splits: data.Splits, out: Path) -> list[Path]:
         figures.grid(table, ax).set_title(title, loc="left")
 
     def classes(ax: Axes) -> None:
-        plots.class_bars(pair, splits.class_names, splits.train.class_counts.tolist(), ax)
-        before, after = (runs.mean(0) for runs in pair.values())
-        k = int(before.argmin())
-        name = plots.plain(splits.class_names[k])
-        title = f"{name}: {before[k]:.0%} recognised, {after[k]:.0%} by the robust student"
-        ax.set_title(title, loc="left", pad=26)
+        bars = {words: runs for words, runs in shown.items() if words != next(iter(SHOWN))}
+        plots.class_bars(bars, splits.class_names, splits.train.class_counts.tolist(), ax)
+        k = _abandoned(shown)
+        _, before, alone, taught = (runs[:, k].mean() for runs in shown.values())
+        title = (
+            f"{plots.plain(splits.class_names[k])}: {before:.0%} recognised, "
+            f"{alone:.0%} by the robust student, {taught:.0%} with a teacher"
+        )
+        ax.set_title(title, loc="left", pad=42)
 
     drawn = [figures.save(out / "grid.png", (6.4, 5.2), 150, grid)]
-    if pair := _pair(table):
+    if shown := _shown(table):
         drawn.append(figures.save(out / "classes.png", (9.0, 4.4), 150, classes))
     return drawn

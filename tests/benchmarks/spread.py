@@ -21,7 +21,8 @@ from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec, recipe
 from rdlite.studies.table import measure as measured
 
-SPEC = GridSpec.from_file(recipe("demo")).but(teacher="standard", student=["standard", "robust"])
+TAUGHT = {"teacher, temperature": [["standard", 2]], "student": ["standard", "robust"]}
+SPEC = GridSpec.from_file(recipe("demo")).but(**TAUGHT)
 
 
 @lru_cache(maxsize=1)
