@@ -156,12 +156,15 @@ def choose(results: str = Argument(metavar="RESULTS", help=RESULTS)) -> int:
 def report(
     results: str = Argument(metavar="RESULTS", help=RESULTS),
     out: Path = Option("out/report", help="folder for the page"),
+    over: str = Option("", help="a column of numbers: methods along it, such as epochs"),
 ) -> int:
     """Show a study's tables as a page. Methods, frontiers, and which claims hold."""
-    from rdlite.studies import report
+    from rdlite.studies import report, sweep
     from rdlite.studies.results import read
 
-    print("Written:", ", ".join(map(str, report.write(read(results), out))))
+    study = read(results)
+    written = sweep.write(study, over, out) if over else report.write(study, out)
+    print("Written:", ", ".join(map(str, written)))
     return 0
 
 

@@ -234,3 +234,4 @@ WITH_A_TEACHER = {
     "ltkd": ltkd,
 }
 NAMES = tuple({**ON_LABELS, **WITH_A_TEACHER})
+ON_HELDOUT = ("post-shifted", "ada-alpha", "ada-margin")  # those that ask the held-out images

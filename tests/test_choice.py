@@ -27,7 +27,7 @@ def study(spec, **scores):
         row |= {"learning_rate": one.config.learning_rate, "seed": one.seed}
         k = RATES.index(one.config.learning_rate)
         lines.append(row | {name: values[k] + 0.01 * one.seed for name, values in scores.items()})
-    return results.Results(spec, pd.DataFrame(lines), ("a", "b"), ((2, 1),))
+    return results.Results(spec, pd.DataFrame(lines), ("a", "b"), ((2, 1),), ((5, 5),))
 
 
 def test_the_largest_selection_worst_class_is_chosen_and_the_average_decides_among_equals():
@@ -69,7 +69,8 @@ def test_shuffled_test_labels_change_no_choice(measured_twice):
     """A real study, measured once more with the labels of the test set in another order."""
     spec = SPEC.but(dataset="digits", size=None, head=60, heldout=12, selection=40)
     chosen = [
-        choice.choose(results.Results(spec, rows, (), ((),))) for rows in measured_twice(spec)
+        choice.choose(results.Results(spec, rows, (), ((),), ((),)))
+        for rows in measured_twice(spec)
     ]
     pd.testing.assert_frame_equal(*chosen)
 

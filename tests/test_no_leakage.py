@@ -1,6 +1,6 @@
 """The test set is for what is shown: training and every choice work where it cannot be read.
 
-`test_report.test_shuffled_test_labels_change_no_choice` is the other half: a real study whose test
+`test_choice.test_shuffled_test_labels_change_no_choice` is the other half: a real study whose test
 labels are in another order makes the same choices.
 """
 
@@ -9,14 +9,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_report import SEEDS, row, study
 
 from rdlite import baselines
 from rdlite.data import Split, Splits, from_arrays
 from rdlite.distillation import TEACHER_VIEWS
 from rdlite.objectives import BALANCED, ROBUST, STANDARD, Objective
-from rdlite.studies import comparison, run
-from rdlite.studies.comparison import Comparison
+from rdlite.studies import run
 from rdlite.studies.run import Run
 from rdlite.studies.spec import GridSpec
 from rdlite.studies.table import measure
@@ -96,31 +94,6 @@ def test_the_seal_holds(sealed):
         measure(ALONE[0], scorer, history)
     with pytest.raises(AssertionError, match="its length"):
         len(sealed.test)
-
-
-SHOWN = ["average", "worst", "worst_class", "robust_loss", "per_class", "teacher_worst"]
-
-
-def tried():
-    """Two methods, three learning rates, whose order on the test set is the reverse."""
-    return [
-        row(1 - held, 1 - held, seed=seed, method=method, learning_rate=rate)
-        | {"heldout_worst": held + 0.001 * seed, "heldout_average": held, "worst_class": "cat"}
-        for method in ("fit", "group-dro")
-        for seed in SEEDS
-        for rate, held in ((0.05, 0.2), (0.1, 0.4), (0.2, 0.3))
-    ]
-
-
-def test_a_setting_is_chosen_where_there_are_no_numbers_of_the_test_set():
-    import pandas as pd
-
-    table = pd.DataFrame(tried())
-    blind = Comparison(study(table.drop(columns=SHOWN)))
-    assert set(blind.chosen.learning_rate) == {0.1}, "the best on held-out, the worst on the test"
-    seen = Comparison(study(table))
-    keys = [*comparison.METHOD, *comparison.SETTING, "seed"]
-    pd.testing.assert_frame_equal(blind.chosen[keys], seen.chosen[keys])
 
 
 def test_post_shifting_chooses_its_weights_on_held_out_images(sealed):

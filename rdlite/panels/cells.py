@@ -9,10 +9,11 @@ import pandas as pd
 
 from rdlite.guards import checks
 from rdlite.studies.results import Results, where
-from rdlite.studies.table import HOW, NO_TEACHER, SETTINGS
+from rdlite.studies.run import TASK
+from rdlite.studies.table import SETTINGS
 
 KEY = ["teacher_network", "student_network", "teacher", "student", "heldout_labels"]  # of a cell
-SETTING = [name for name in SETTINGS if name not in (*KEY, "method", "alpha")]  # of all cells
+SETTING = [name for name in SETTINGS if name not in (*KEY, "method", "alpha")]
 
 Key = tuple[str, ...]  # values of `KEY`
 
@@ -38,17 +39,16 @@ def students(study: Results) -> pd.DataFrame:
     """The rows of the method fit.
 
     Raises:
-        ValueError: they are of several settings, or there is no standard student or no other.
+        ValueError: a teacher has several settings, or there is no standard student or no other.
     """
     rows = where(study.table, method="fit")
     names = list(dict.fromkeys(rows.student))
     good = "standard" in names and len(names) > 1
     checks.expect(good, "study", "have the standard student and one of some alpha", names)
-    alone = rows.teacher == NO_TEACHER
     for name in rows.columns.intersection(SETTING):
-        of_teaching = name in HOW or name.startswith("teacher_")  # students without have their own
-        for part in (rows[alone], rows[~alone]) if of_teaching else (rows,):
-            values = part[name].unique().tolist()
-            cure = "; a panel shows one setting"
-            checks.expect(len(values) <= 1, "study", f"have one {name}", values, cure)
+        of_teacher = name not in TASK
+        for _, part in rows.groupby("teacher") if of_teacher else [("", rows)]:
+            values, cure = part[name].unique().tolist(), "; a panel shows one setting"
+            words = f"have one {name}" + " a teacher" * of_teacher
+            checks.expect(len(values) <= 1, "study", words, values, cure)
     return rows

@@ -41,8 +41,8 @@ class TradeoffPanel(Panel):
         study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out.
 
     Raises:
-        ValueError: a study of several settings (tasks, epochs, learning rates, temperatures ...);
-            one without the standard student or without any alpha.
+        ValueError: a study of several tasks, or of several settings (epochs, temperatures, ...) of
+            one teacher; one without the standard student or without any alpha.
         OSError: there is no such study.
 
     >>> TradeoffPanel().state

@@ -1,119 +1,119 @@
-"""The methods of a study side by side, each at the setting that held-out images choose.
+"""Methods side by side, seed by seed, each at the setting that the selection images choose.
 
-Settings are chosen by one rule for every method: of the runs that differ in temperature or learning
-rate alone, those with the largest mean held-out worst-class accuracy over the seeds; among equals
-the largest mean held-out average. The test set is only for what is shown.
+A method is a name in the spec, see `rdlite.studies.spec.GridSpec`. Where settings are chosen a name
+has several of them, see `rdlite.studies.choice`; in a comparison it has one, on other seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from rdlite.guards import checks
-from rdlite.studies.results import Results, where
-from rdlite.studies.table import NO_TEACHER
+from rdlite.studies.results import Results
 
-SETTING = ["temperature", "learning_rate"]
-METHOD = ["method", "teacher_network", "student_network", "teacher", "student", "heldout_labels"]
+OURS = "robust distillation"  # so begin the names of its variants, too
+ADDED = ", held-out images added"  # so ends the name of a baseline that trains on them: its control
+LINE = "every alpha"  # so begin the names of frontiers, one a teacher
+TEACHERS = "every teacher"  # more robust students, of teachers of another size
 POINT = ["average", "worst"]
+CERTAIN = 0.05  # p below which a difference is one
 DRAWS = 2000
-OURS = "robust distillation"
-WORDS = {  # (method, teacher, student) -> what it is called, of the first pair of networks
-    ("fit", "none", "standard"): "no distillation, standard",
-    ("fit", "none", "balanced"): "no distillation, balanced",
-    ("fit", "none", "robust"): "no distillation, robust",
-    ("fit", "standard", "standard"): "standard KD",
-    ("fit", "standard", "balanced"): "balanced distillation",
-    ("fit", "standard", "robust"): OURS,
-    ("logit-adjusted", "none", "standard"): "logit adjustment (loss)",
-    ("post-hoc-logit-adjusted", "none", "standard"): "logit adjustment (post hoc)",
-    ("group-dro", "none", "standard"): "group DRO",
-    ("group-dro-uniform", "none", "standard"): "group DRO, uniform sampling",
-    ("post-shifted", "none", "standard"): "post-shifting, no distillation",
-    ("post-shifted", "standard", "standard"): "post-shifting of standard KD",
-    ("ada-alpha", "standard", "standard"): "AdaAlpha [reading]",
-    ("ada-margin", "standard", "standard"): "AdaMargin [reading]",
-    ("bkd", "standard", "standard"): "BKD",
-    ("ltkd", "standard", "standard"): "LTKD [reading]",
-}
-KEYS = {
-    name: dict(zip(("method", "teacher", "student"), key, strict=True))
-    for key, name in WORDS.items()
-}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic over seeds with its 95 % interval, by a bootstrap that draws seeds again.
+    """A mean over seeds, its 95 % interval and its two-sided p, by Student's t (n - 1 degrees).
 
-    Pairs stay pairs: give it differences, seed by seed. With few seeds it is too narrow.
+    Pairs stay pairs: give it differences, seed by seed. It tells what other seeds would do, on the
+    same test set. One seed says nothing: its interval is NaN, its p is 1.
     """
 
     mean: float
     low: float
     high: float
+    p: float
 
     @classmethod
-    def of(
-        cls,
-        values: np.ndarray,
-        statistic: Callable[[np.ndarray], np.ndarray] | None = None,
-        missed: float = 0.05,
-    ) -> Estimate:
-        """The mean of values (seeds, ...) over the seeds, or a number made from the means.
+    def of(cls, values: np.ndarray, missed: float = CERTAIN) -> Estimate:
+        """Of one number a seed; the interval misses the truth with probability ``missed``.
 
-        Args:
-            values: one entry a seed.
-            statistic: means (draws, ...) -> (draws,), where an entry is more than a number.
-            missed: the share of the draws outside the interval, half of it at each end.
-
-        >>> Estimate.of(np.array([0.25, 0.25]))
-        Estimate(mean=0.25, low=0.25, high=0.25)
+        >>> print(Estimate.of([0.1, 0.3]))
+        +0.200 [-1.071, +1.471]
         """
         values = np.asarray(values, dtype=float)
-        good, bad = values.ndim >= 1 and len(values) > 0, int((~np.isfinite(values)).sum())
+        good, bad = values.ndim == 1 and len(values) > 0, int((~np.isfinite(values)).sum())
         got = f"shape {values.shape} with {bad} that are not finite"
-        checks.expect(good and not bad, "values", "be finite, one or more seeds", got)
-        picks = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
-        means = np.concatenate([values.mean(0, keepdims=True), values[picks].mean(1)])
-        numbers = means if statistic is None else statistic(means)
-        low, high = np.quantile(numbers[1:], [missed / 2, 1 - missed / 2])
-        return cls(float(numbers[0]), float(low), float(high))
+        checks.expect(good and not bad, "values", "be finite, one a seed", got)
+        mean, n = values.mean(), len(values)
+        if n == 1:
+            return cls(float(mean), np.nan, np.nan, 1.0)
+        error = values.std(ddof=1) / n**0.5
+        reach = stats.t.ppf(1 - missed / 2, n - 1) * error
+        p = 2 * stats.t.sf(abs(mean) / error, n - 1) if error else float(mean == 0)
+        return cls(*map(float, (mean, mean - reach, mean + reach, p)))
 
     @property
     def verdict(self) -> str:
-        """Whether it is above 0: ``holds``, ``does not`` or, with 0 inside, ``unclear``."""
-        return "holds" if self.low > 0 else "does not" if self.high < 0 else "unclear"
+        """Whether it is above 0: ``holds``, ``does not`` or ``unclear``."""
+        return "unclear" if not self.p < CERTAIN else "holds" if self.mean > 0 else "does not"
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        between = f" [{self.low:+.3f}, {self.high:+.3f}]" if np.isfinite(self.low) else ""
+        return f"{self.mean:+.3f}{between}"
+
+
+def holm(family: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The same estimates with each p raised for their number (Holm 1979); intervals stay.
+
+    With p below 0.05 as the rule, a family of which nothing is true has any finding at most one
+    time in twenty.
+
+    >>> raised = holm({"a": Estimate(1, 0, 2, p=0.02), "b": Estimate(1, 0, 2, p=0.5)})
+    >>> [one.p for one in raised.values()]
+    [0.04, 0.5]
+    """
+    raised, floor = {}, 0.0
+    for before, name in enumerate(sorted(family, key=lambda name: family[name].p)):
+        floor = max(floor, min(1.0, (len(family) - before) * family[name].p))
+        raised[name] = replace(family[name], p=floor)
+    return {name: raised[name] for name in family}
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One task of a study: the methods of `WORDS`, and the frontier of each teacher.
+    """One task of a study: its methods, and the frontier of each teacher.
 
     Args:
-        study: of one task, see `rdlite.studies.results.Results.tasks`; of several pairs of
-            networks the first is compared.
+        study: of one task, see `rdlite.studies.results.Results.tasks`.
 
     Raises:
-        ValueError: methods that were not trained with the same seeds.
+        ValueError: a run is missing, robust distillation is not among the names, or a method has
+            several settings.
     """
 
     study: Results
 
     def __post_init__(self) -> None:
         checks.instance("study", self.study, Results, "; see rdlite.studies.results.read")
-        for rows in [*self.methods.values(), *map(self.tried, self.methods)]:
-            own, all_seeds = sorted(set(rows.seed)), sorted(set(self.study.table.seed))
-            got = f"{own} for one and {all_seeds} in all; is the study finished?"
-            checks.expect(own == all_seeds, "table", "have the same seeds for every method", got)
+        named = list(self.study.spec.named)
+        wanted = f"name a method {OURS!r} and frontiers {LINE!r}"
+        cure = "; a study of another kind has a page with --over COLUMN"
+        checks.expect(OURS in named and self.lines, "the study's spec", wanted, named, cure)
+        seeds = sorted(set(self.study.table.seed))
+        for name, rows in self.methods.items():
+            wanted, got = "have one setting, with every seed", f"{len(rows)} runs"
+            checks.expect(rows.seed.tolist() == seeds, f"method {name!r}", wanted, got)
+
+    @property
+    def first(self) -> dict[str, object]:
+        """The task, and the first of the spec's shared values."""
+        return self.study.spec.first
 
     @property
     def title(self) -> str:
@@ -121,85 +121,87 @@ class Comparison:
         imbalance, head = self.first["imbalance"], self.first["head"]
         return f"Imbalance {imbalance:g}, {head:,} images of the largest class"
 
-    @property
-    def first(self) -> dict[str, object]:
-        """The task, and the first pair of networks and the first setting of the spec."""
-        return self.study.spec.first
-
-    @cached_property
-    def chosen(self) -> pd.DataFrame:
-        """Rows of the chosen setting of every method, teacher and student, tradeoffs left out.
-
-        The choice reads ``heldout_worst`` and ``heldout_average`` only.
-        """
-        table = self.study.table
-        named = table[table.student.isin(["standard", "balanced", "robust"])]
-        scores = ["heldout_worst", "heldout_average"]
-        means = named.groupby([*METHOD, *SETTING], sort=False)[scores].mean().round(9)
-        ranked = means.reset_index().sort_values(scores, ascending=False, kind="stable")
-        best = ranked.drop_duplicates(METHOD)[[*METHOD, *SETTING]]
-        return named.merge(best, on=[*METHOD, *SETTING], how="inner")
-
     @cached_property
     def methods(self) -> dict[str, pd.DataFrame]:
-        """Name -> the chosen rows, seed by seed, of each method of `WORDS` that was trained."""
-        found = {name: self._rows(self.chosen, **key) for name, key in KEYS.items()}
-        return {name: rows.sort_values("seed") for name, rows in found.items() if len(rows)}
+        """Name -> rows, seed by seed."""
+        named = self.study.spec.named.items()
+        found = {name: runs for name, runs in named if not name.startswith((LINE, TEACHERS))}
+        return {name: self.study.rows(runs).sort_values("seed") for name, runs in found.items()}
 
     @property
     def baselines(self) -> list[str]:
-        """The names of the methods but for robust distillation."""
-        return [name for name in self.methods if name != OURS]
-
-    def tried(self, name: str) -> pd.DataFrame:
-        """The rows of every setting of one method of `methods`."""
-        checks.choice("name", name, self.methods)
-        return self._rows(self.study.table, **KEYS[name])
-
-    def _rows(self, table: pd.DataFrame, teacher: str, **values: object) -> pd.DataFrame:
-        """Rows of the first pair of networks, with the teacher's held-out labels if it has one."""
-        taught = teacher != NO_TEACHER
-        values |= {"teacher": teacher, "student_network": self.first["student_network"]}
-        values["teacher_network"] = self.first["teacher_network"] if taught else NO_TEACHER
-        return where(table, heldout_labels="teacher" if taught else "one-hot", **values)
-
-    def first_setting(self, teacher: str) -> pd.DataFrame:
-        """Rows of every student of one teacher, by seed and alpha, at the spec's first setting.
-
-        Only the named objectives were trained at others.
-        """
-        checks.choice("teacher", teacher, dict.fromkeys(self.study.table.teacher))
-        idle = ["temperature"] if teacher == NO_TEACHER else []
-        setting = {name: self.first[name] for name in SETTING if name not in idle}
-        rows = self._rows(self.study.table, teacher, method="fit", **setting)
-        return rows.sort_values(["seed", "alpha"])
-
-    def alphas(self, teacher: str) -> pd.DataFrame:
-        """`first_setting` without the standard student, whose anchor is another."""
-        rows = self.first_setting(teacher)
-        return rows[rows.student != "standard"]
+        """The names of the other methods, without those of `controls`."""
+        return [name for name in self.methods if name != OURS and name not in self.controls]
 
     @property
-    def tradeoff(self) -> Results:
-        """`first_setting` of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
-        rows = map(self.first_setting, dict.fromkeys(self.study.table.teacher))
-        return replace(self.study, table=pd.concat(rows, ignore_index=True))
+    def controls(self) -> list[str]:
+        """The names of our own variants, and of baselines with the held-out images added."""
+        ours = OURS + ","
+        return [name for name in self.methods if name.startswith(ours) or name.endswith(ADDED)]
+
+    @cached_property
+    def lines(self) -> dict[str, pd.DataFrame]:
+        """Teacher -> rows of its students by seed and alpha, the standard student first."""
+        found = {}
+        for name, runs in self.study.spec.named.items():
+            if name.startswith(LINE):
+                rows = self.study.rows(runs)
+                order = rows.assign(last=rows.student != "standard")
+                found[rows.teacher.iloc[0]] = rows.loc[
+                    order.sort_values(["seed", "last", "alpha"]).index
+                ]
+        return found
+
+    @property
+    def teacher(self) -> str:
+        """The teacher that robust distillation has chosen."""
+        return self.methods[OURS].teacher.iloc[0]
+
+    def alphas(self, teacher: str) -> pd.DataFrame:
+        """A line without the standard student, whose anchor is another."""
+        checks.choice("teacher", teacher, self.lines)
+        rows = self.lines[teacher]
+        return rows[rows.student != "standard"]
 
     def frontier(self, teacher: str) -> np.ndarray:
         """(seeds, alphas, 2), average and worst class of `alphas`."""
-        return points(self.alphas(teacher))
+        rows = self.alphas(teacher)
+        return rows[POINT].to_numpy().reshape(rows.seed.nunique(), -1, 2)
+
+    @property
+    def tradeoff(self) -> Results:
+        """The lines of every teacher as a study, for `rdlite.panels.TradeoffPanel`."""
+        return replace(self.study, table=pd.concat(self.lines.values(), ignore_index=True))
 
     def lead(self, name: str, column: str = "worst") -> np.ndarray:
-        """(seeds,): robust distillation minus a baseline."""
-        for one in (OURS, name):
-            checks.choice("name", one, self.methods)
+        """(seeds,): robust distillation minus another method."""
+        checks.choice("name", name, self.methods)
         return self.methods[OURS][column].to_numpy() - self.methods[name][column].to_numpy()
 
+    def leads(self, column: str = "worst") -> dict[str, Estimate]:
+        """`lead` over every baseline, with Holm's p."""
+        return holm({name: Estimate.of(self.lead(name, column)) for name in self.baselines})
 
-def points(rows: pd.DataFrame) -> np.ndarray:
-    """(seeds, students, 2), average and worst class, of rows with the same students each seed."""
-    ordered = rows.sort_values("seed", kind="stable")
-    counts = ordered.seed.value_counts()
-    got, wanted = f"{counts.to_dict()}; is the study finished?", "have the same students for every"
-    checks.expect(counts.nunique() == 1, "table", f"{wanted} seed", got)
-    return ordered[POINT].to_numpy().reshape(len(counts), -1, 2)
+
+def of_test_set(per_class: Sequence, images: Sequence) -> tuple[float, float, float]:
+    """What another test set would do to a mean worst class: (low, high, bias).
+
+    A bootstrap of the images within each class, by normal draws; all seeds see the same images, so
+    a class moves alike for all of them, which is the most that it can matter. ``bias`` is how much
+    lower the minimum over classes comes out on the average draw: the nearer the classes are to each
+    other, the lower.
+
+    Args:
+        per_class: (seeds, m) accuracies.
+        images: (m,) test images of each class.
+
+    >>> low, high, bias = of_test_set([[0.5, 0.5]], [100, 100])
+    >>> bool(low < 0.5 < high), round(bias, 2)
+    (True, -0.03)
+    """
+    accuracy = np.asarray(per_class, dtype=float)
+    moves = np.random.default_rng(0).normal(size=(DRAWS, 1, accuracy.shape[1]))
+    error = (accuracy * (1 - accuracy) / np.asarray(images)) ** 0.5
+    worst = (accuracy + moves * error).min(2).mean(1)
+    low, high = np.quantile(worst, [0.025, 0.975])
+    return float(low), float(high), float(worst.mean() - accuracy.min(1).mean())

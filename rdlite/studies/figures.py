@@ -15,12 +15,10 @@ from torch import Tensor
 
 from rdlite.guards import files
 from rdlite.plots import (
-    BLUE,
     GREY,
     MEASURES,
     SERIES,
     STUDENT_MARKERS,
-    TEACHER_STYLES,
     axes,
     plain,
     teacher_style,
@@ -123,7 +121,7 @@ def methods(task: Comparison, ax: Axes | None = None) -> Axes:
     Strokes are 95 % intervals of the worst class over seeds. The horizontal axis is cut.
     """
     ax = axes(ax, 9.6, 5.4)
-    for teacher in (name for name in TEACHER_STYLES if name in set(task.study.table.teacher)):
+    for teacher in task.lines:
         seeds, style = task.frontier(teacher), teacher_style(teacher)
         style |= {"label": f"every alpha, {style['label']}"}
         _frontier(ax, *seeds.mean(0).T, _strokes(seeds[..., 1]), style)
@@ -131,13 +129,14 @@ def methods(task: Comparison, ax: Axes | None = None) -> Axes:
     for number, (name, rows) in enumerate(seeds.items(), 1):
         (x, y), error = rows.mean(0), _strokes(rows[:, 1:])
         ax.errorbar(x, y, error, fmt="none", ecolor=GREY, elinewidth=0.6)
-        ax.plot([], [], linestyle="none", label=f"{number}  {name}")
+        ax.plot(x, y, linestyle="none", label=f"{number}  {name}")
     low, high = ax.get_xlim()
     for numbers, (x, y) in _marks([rows.mean(0) for rows in seeds.values()], high - low):
         box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "linewidth": 0.8}
         text = ", ".join(map(str, numbers))
         ax.annotate(text, (x, y), ha="center", va="center", bbox=box, size=8)
-    star = {"color": BLUE, "markersize": 14, "linestyle": "none"}
+    color = teacher_style(task.teacher)["color"]
+    star = {"color": color, "markersize": 14, "linestyle": "none"}
     ax.plot(*task.methods[OURS][POINT].mean(), "*", label=f"{OURS}, as chosen", **star)
     ax.set_ylim(-0.04, 1)
     ax.figure.legend(frameon=False, loc="outside right upper", fontsize=8)

@@ -32,6 +32,7 @@ class Results:
         table: see `rdlite.studies.table.frame`.
         class_names: m names, of the first task.
         task_counts: for each task m training images (the counts do not depend on the seed).
+        test_counts: for each task m test images.
         task_names: for each task m names; empty where all have the same classes.
     """
 
@@ -39,6 +40,7 @@ class Results:
     table: pd.DataFrame
     class_names: tuple[str, ...]
     task_counts: tuple[tuple[int, ...], ...]
+    test_counts: tuple[tuple[int, ...], ...]
     task_names: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -52,10 +54,11 @@ class Results:
         """The same study as one of a single task each, in the order of the spec."""
         names = self.task_names or [self.class_names] * len(self.task_counts)
         parts = []
-        for spec, own, counts in zip(self.spec.by_task(), names, self.task_counts, strict=True):
+        every = zip(self.spec.by_task(), names, self.task_counts, self.test_counts, strict=True)
+        for spec, own, counts, tests in every:
             rows = where(self.table, **{name: spec.first[name] for name in TASK})
-            whole = {"spec": spec, "class_names": own, "task_names": ()}
-            parts.append(replace(self, table=rows, task_counts=(counts,), **whole))
+            part = {"spec": spec, "table": rows, "class_names": own, "task_names": ()}
+            parts.append(replace(self, task_counts=(counts,), test_counts=(tests,), **part))
         return parts
 
     def students(
@@ -113,6 +116,7 @@ def write(folder: str | Path, spec_file: str | Path, table: pd.DataFrame) -> Pat
     about = {
         "class_names": [one.class_names for one in splits],
         "class_counts": [one.train.class_counts.tolist() for one in splits],
+        "test_counts": [one.test.class_counts.tolist() for one in splits],
         "rdlite": rdlite.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -155,16 +159,19 @@ def read(folder: str | Path) -> Results:
     about = folder / "about.json"
     try:
         known = json.loads(about.read_text(encoding="utf-8"))
-        names, counts = (tuple(map(tuple, known[k])) for k in ("class_names", "class_counts"))
+        names, counts, tests = (
+            tuple(map(tuple, known[k])) for k in ("class_names", "class_counts", "test_counts")
+        )
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            f"{about} must name class_names and class_counts; is it cut short?"
+            f"{about} must name class_names, class_counts and test_counts; is it cut short?"
         ) from None
     return Results(
         spec=GridSpec.from_file(folder / "spec.toml"),
         table=_table(folder / "runs.csv", max(map(len, names))),
         class_names=names[0],
         task_counts=counts,
+        test_counts=tests,
         task_names=names if len(set(names)) > 1 else (),
     )
 
