@@ -9,6 +9,8 @@ new text cell, a fence ``{code-cell} ipython3`` a code cell; ``:tags: [live]`` b
     exercise    the student's stub; the instructor's copy has the next solution in its place
     solution    folded, in the student's copy; the text around it stays in one cell
 
+Outputs of the code between a *Predict* and the next text are collapsed, but for panels.
+
 Copies are executed with one thread and hold no widget state, timings or versions. A cell's id is a
 hash of its text, so that a rebuild changes only what changed.
 """
@@ -32,6 +34,7 @@ from PIL import Image
 FOLDER = Path(__file__).resolve().parent
 FENCE = "```{code-cell} ipython3"
 TAGS = {"live": "nbval-ignore-output", "exercise": "exercise", "solution": "solution"}
+PREDICT = "***Predict:***"
 URL = re.compile(r"(https://github\.com/[\w.-]+/[\w.-]+)?")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"  # its random id points at nothing once saved
@@ -100,6 +103,12 @@ def cells(text: str, copy: str, *, solved: bool, public: str = "") -> list[Noteb
         cell.id = hashlib.sha256(f"{cell.source}{repeats or ''}".encode()).hexdigest()[:12]
         tags = sorted(TAGS[tag] for tag in cell.metadata.get("tags", []))
         cell.metadata = {"tags": tags} if tags else {}
+    asked = False
+    for cell in made:  # what answers a question stays closed until it is clicked
+        if cell.cell_type == "markdown":
+            asked = PREDICT in cell.source
+        elif asked and "panels." not in cell.source:
+            cell.metadata["jupyter"] = {"outputs_hidden": True}
     return made
 
 

@@ -186,7 +186,7 @@ def damaged_fashion_mnist(root):
 
 def damaged_study(root, name, content):
     """A shipped study with one file spoiled."""
-    for file in (results.SHIPPED / "tradeoff").iterdir():
+    for file in (results.SHIPPED / "softness").iterdir():
         (root / file.name).write_bytes(file.read_bytes())
     (root / name).write_text(content)
     return results.read(root)
@@ -771,7 +771,7 @@ BAD_STUDIES = [
 
 BAD_RESULTS = [
     bad("a study misspelt", lambda w: results.read("tradof"), "'tradof'",
-        "did you mean 'tradeoff'?", error=OSError),
+        "did you mean 'softness'?", error=OSError),
     bad("a folder without a study", lambda w: results.read(w.folder), "runs.csv", error=OSError),
     bad("an empty table", lambda w: damaged_study(w.folder, "runs.csv", ""), "runs.csv",
         "is not a table of rdlite"),
@@ -789,8 +789,8 @@ BAD_RESULTS = [
     bad("a table to be written to a file",
         lambda w: results.write(file_in(w.folder), w.spec(), table.frame([], None)), "folder",
         "a file", error=OSError),
-    bad("a report of a folder's name", lambda w: report.write("tradeoff", w.folder), "results",
-        "Results", "'tradeoff'", "rdlite.studies.results.read"),
+    bad("a report of a folder's name", lambda w: report.write("softness", w.folder), "results",
+        "Results", "'softness'", "rdlite.studies.results.read"),
     bad("a report to a file", lambda w: report.write(reported(rows_of_a_study()),
         file_in(w.folder)), "out", "a file", error=OSError),
     bad("a report below /proc", lambda w: report.write(reported(rows_of_a_study()), "/proc/page"),
@@ -838,8 +838,8 @@ BAD_PANELS = [
         "learned", "above 0", "class 1"),
     bad("a class without images in a panel", lambda w: weight_panel(labels=torch.arange(6) % 2),
         "labels must have an image of every class"),
-    bad("a panel of a study misspelt", lambda w: TradeoffPanel("tradeof"),
-        "did you mean 'tradeoff'?", error=OSError),
+    bad("a panel of a study misspelt", lambda w: TradeoffPanel("softnes"),
+        "did you mean 'softness'?", error=OSError),
     bad("bars of other classes", lambda w: plots.class_bars({"a": [[0.1, 0.2]]}, ["b"]),
         "accuracies must have 1 classes, got 2"),
     bad("curves of other classes",
@@ -1001,11 +1001,11 @@ BAD_COMMANDS = [
     ("a study stored in a file", ["study", "SPEC", "--store", "FILE"], ("store", "a file")),
     ("a table to a file", ["study", "SPEC", "--store", "STORE", "--out", "FILE"],
      ("folder", "a file")),
-    ("a report of no study", ["report", "tradof"], ("'tradof'", "did you mean 'tradeoff'?")),
-    ("a report to a file", ["report", "tradeoff", "--out", "FILE"], ("out", "a file")),
-    ("a report below /proc", ["report", "tradeoff", "--out", "/proc/page"], ("/proc/page",)),
-    ("a report into /proc", ["report", "tradeoff", "--out", "/proc"], ("out", "'/proc'")),
-    ("a report to a device", ["report", "tradeoff", "--out", "/dev/full"], ("out", "/dev/full")),
+    ("a report of no study", ["report", "softnes"], ("'softnes'", "did you mean 'softness'?")),
+    ("a report to a file", ["report", "comparison", "--out", "FILE"], ("out", "a file")),
+    ("a report below /proc", ["report", "comparison", "--out", "/proc/page"], ("/proc/page",)),
+    ("a report into /proc", ["report", "comparison", "--out", "/proc"], ("out", "'/proc'")),
+    ("a report to a device", ["report", "comparison", "--out", "/dev/full"], ("out", "/dev/full")),
 ]  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def test_malicious_weights_and_cards_are_refused(here, ending):
 
 @pytest.mark.parametrize("name", ["runs.csv", "about.json", "spec.toml"])
 def test_a_malicious_result_file_is_refused(here, name):
-    for file in (results.SHIPPED / "tradeoff").iterdir():
+    for file in (results.SHIPPED / "softness").iterdir():
         (here / file.name).write_bytes(file.read_bytes())
     (here / name).write_bytes(EVIL)
     with pytest.raises(ValueError, match=re.escape(name)):

@@ -10,7 +10,7 @@ import torch
 
 from rdlite import plots
 from rdlite.panels import TradeoffPanel
-from rdlite.studies import GridSpec, figures, results, run_grid
+from rdlite.studies import GridSpec, figures, recipe, results, run_grid
 from rdlite.studies.table import measure
 
 pytestmark = pytest.mark.slow  # trains a small study
@@ -307,17 +307,26 @@ def test_a_study_that_is_not_there_is_named():
         TradeoffPanel("no-such-study")
 
 
-def test_the_shipped_study_is_whole_and_small():
-    shipped = results.SHIPPED / "tradeoff"
-    study = results.read("tradeoff")
-    recipe = GridSpec.from_file("rdlite/recipes/tradeoff.toml")
-    assert study.spec == recipe and len(study.table) == len(recipe.runs())
-    assert sum(file.stat().st_size for file in shipped.iterdir()) < 400_000
+@pytest.mark.parametrize("name", ["comparison", "length", "selection", "softness"])
+def test_the_shipped_studies_are_whole_and_small(name):
+    study = results.read(name)
+    assert study.spec == GridSpec.from_file(recipe(name))
+    assert set(study.table.key) == {run.key for run in study.spec.runs()}
+    shipped = results.SHIPPED / name
+    assert sum(file.stat().st_size for file in shipped.iterdir()) < 1_500_000
     per_class = np.array(study.table.per_class.tolist())
     np.testing.assert_allclose(per_class.min(1), study.table.worst, atol=1e-4)
     np.testing.assert_allclose(per_class.mean(1), study.table.average, atol=1e-4)
     text = (shipped / "about.json").read_text()
     assert re.search(r'"torch": "\d+\.\d+', text) and re.search(r'"rdlite": "\d+\.\d+', text)
+
+
+def test_of_a_comparison_the_panel_shows_the_frontiers_of_the_first_task():
+    panel = TradeoffPanel()
+    assert panel.teachers == ["none", "standard", "balanced", "robust"]
+    assert panel.alphas == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert panel.study.spec.first["imbalance"] == 100 and panel.live_seed == 10
+    assert panel.live_run.config.epochs == 40 and panel.live_run.temperature == 2
 
 
 def test_against_alpha_draws_the_means_of_every_alpha(panel):

@@ -138,9 +138,9 @@ def test_a_training_that_diverges_exits_1_and_says_where(recipe, tmp_path, capsy
 
 def test_a_recipe_is_found_by_its_name_and_a_missing_one_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert spec.recipe("tradeoff").name == "tradeoff.toml"
-    Path("tradeoff").write_text("")  # a file of one's own comes first
-    assert spec.recipe("tradeoff") == Path("tradeoff")
+    assert spec.recipe("softness").name == "softness.toml"
+    Path("softness").write_text("")  # a file of one's own comes first
+    assert spec.recipe("softness") == Path("softness")
     assert cli.main(["train", "nothing"]) == 2
     message = capsys.readouterr().err
     assert "nothing" in message and "cifar10-lt" in message

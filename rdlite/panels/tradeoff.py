@@ -17,6 +17,7 @@ from rdlite.panels.cells import KEY, Cell, Key, students
 from rdlite.panels.drawing import TwoBars, class_table, legend_above, plain
 from rdlite.plots import GREY, ORANGE, PURPLE, teacher_style
 from rdlite.studies import results
+from rdlite.studies.comparison import OURS, Comparison
 from rdlite.studies.run import Run
 from rdlite.studies.table import NO_TEACHER, measure, settings
 
@@ -38,7 +39,8 @@ class TradeoffPanel(Panel):
     trains the cell again, live, with a seed that the study has not used.
 
     Args:
-        study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out.
+        study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out; of
+            a comparison it shows the frontiers of the first task.
 
     Raises:
         ValueError: a study of several tasks, or of several settings (epochs, temperatures, ...) of
@@ -46,12 +48,14 @@ class TradeoffPanel(Panel):
         OSError: there is no such study.
 
     >>> TradeoffPanel().state
-    {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-16 -> cnn-6', 'heldout_labels': 'teacher'}
+    {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-32 -> cnn-16', 'heldout_labels': 'teacher'}
     """
 
-    def __init__(self, study: str | Path | results.Results = "tradeoff") -> None:
-        self.study = results.read(study) if isinstance(study, (str, Path)) else study
-        checks.instance("study", self.study, results.Results, "; see rdlite.studies.results.read")
+    def __init__(self, study: str | Path | results.Results = "comparison") -> None:
+        study = results.read(study) if isinstance(study, (str, Path)) else study
+        checks.instance("study", study, results.Results, "; see rdlite.studies.results.read")
+        compared = OURS in study.spec.named
+        self.study = Comparison(study.tasks()[0]).tradeoff if compared else study
         rows = students(self.study)
         self._cells = {key: Cell.of(own) for key, own in rows.groupby(KEY, sort=False)}
         by_alpha = rows[rows.student != "standard"].sort_values("alpha")
