@@ -9,7 +9,8 @@ new text cell, a fence ``{code-cell} ipython3`` a code cell; ``:tags: [live]`` b
     exercise    the student's stub; the instructor's copy has the next solution in its place
     solution    folded, in the student's copy; the text around it stays in one cell
 
-Outputs of the code between a *Predict* and the next text are collapsed, but for panels.
+Outputs of the code between a *Predict* and the next text are collapsed, but for panels
+and verdicts on exercises.
 
 Copies are executed with one thread and hold no widget state, timings or versions. A cell's id is a
 hash of its text, so that a rebuild changes only what changed.
@@ -107,7 +108,7 @@ def cells(text: str, copy: str, *, solved: bool, public: str = "") -> list[Noteb
     for cell in made:  # what answers a question stays closed until it is clicked
         if cell.cell_type == "markdown":
             asked = PREDICT in cell.source
-        elif asked and "panels." not in cell.source:
+        elif asked and "panels." not in cell.source and "exercises." not in cell.source:
             cell.metadata["jupyter"] = {"outputs_hidden": True}
     return made
 

@@ -151,6 +151,21 @@ def test_exercises_are_open_for_students_and_solved_for_instructors(path):
 # Negative controls: what the checks above and the strict run must refuse
 
 
+@pytest.mark.parametrize("path", COPIES, ids=name_of)
+def test_what_answers_a_question_is_closed_until_it_is_clicked(path):
+    """A panel and the verdict on an exercise stay open: they are what one works with."""
+    asked, closed = False, 0
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            asked = "***Predict:***" in cell.source
+            continue
+        hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
+        works = re.search(r"panels\.|exercises\.", cell.source)
+        assert hidden == (asked and not works), cell.source
+        closed += hidden
+    assert closed >= 5
+
+
 def nbval(path):
     """Exit code and report of a strict run; 1 means that a cell failed."""
     command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q"]

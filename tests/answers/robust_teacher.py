@@ -1,5 +1,7 @@
 """Notebook 02: right answers and planted wrong ones, by exercise."""
 
+from functools import partial
+
 import torch
 
 
@@ -17,6 +19,35 @@ def naive(multipliers, risks, gamma):
 
 def right_2_3(prior, size):
     return torch.exp(size * torch.log1p(-prior))
+
+
+def loop(net, optimiser, rounds, heldout, prior, gamma, *, change=""):
+    lam, played = torch.full_like(prior, 1 / len(prior)), []
+    for batches in rounds:
+        c = lam / prior
+        c = c if change == "not rescaled" else c / c.mean()
+        net.train()
+        for x, targets in batches:
+            logits = net(x)
+            shifted = logits if change == "no margin" else logits - c.log().float()
+            loss = -(targets * torch.log_softmax(shifted, 1)).sum(1).mean()
+            if change != "gradients pile up":
+                optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if change != "eval forgotten":
+            net.eval()
+        x, targets = batches[-1] if change == "looks at the last batch" else heldout
+        with torch.no_grad():
+            losses = -(targets * torch.log_softmax(net(x), 1)).double()
+        risks = losses.sum(0) / targets.sum(0)
+        if change == "risks weighted by size":
+            risks = losses.mean(0)
+        lam = sum_1(lam * torch.exp((-gamma if change == "wrong sign" else gamma) * risks))
+        played.append(lam)
+        if change == "starts anew":
+            lam = torch.full_like(prior, 1 / len(prior))
+    return torch.stack(played)
 
 
 def mean_1(c):
@@ -67,5 +98,16 @@ WRONG = {
         lambda prior, size: torch.exp(-size * prior),  # close, not exact
         lambda prior, size: ((1 - prior) ** size)[-1],  # the rarest only
     ],
+    "2.4": [
+        partial(loop, change=change)
+        for change in (
+            "no margin",
+            "gradients pile up",
+            "looks at the last batch",
+            "risks weighted by size",
+            "wrong sign",
+            "starts anew", "eval forgotten",
+        )
+    ],
 }
-RIGHT = {"2.1": right_2_1, "2.2": right_2_2, "2.3": right_2_3}
+RIGHT = {"2.1": right_2_1, "2.2": right_2_2, "2.3": right_2_3, "2.4": loop}
