@@ -1,7 +1,8 @@
 """Named data sets, and your own images, as long-tailed splits of plain tensors.
 
 The training pool of a data set is cut into train and held-out, both with the same exponential
-profile; the official test set stays whole. Nothing is ever chosen on the test set.
+profile, your own images as they are; the official test set stays whole. Nothing is ever chosen on
+the test set.
 """
 
 from rdlite.data.fashion_mnist import FASHION_MNIST_ARCHIVES, FASHION_MNIST_CLASSES
