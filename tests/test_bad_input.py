@@ -27,7 +27,7 @@ from test_report import table as rows_of_a_study
 import rdlite
 from rdlite import __main__ as cli
 from rdlite import baselines, data, metrics, models, multipliers, plots, studies, theory
-from rdlite.data import Split, batches, from_arrays, from_folder
+from rdlite.data import Split, batches, from_arrays, from_dataset, from_folder
 from rdlite.data.named import ARCHIVES
 from rdlite.distillation import distill, predict, soft_targets
 from rdlite.objectives import (
@@ -154,6 +154,12 @@ def class_folders(root, content=b"not an image"):
         (root / name).mkdir(parents=True)
         (root / name / "0.png").write_bytes(content)
     return root
+
+
+def range_of(n):
+    """A data set of ``n`` images that takes no memory itself."""
+    item = torch.zeros(3, 1000, 1000), 0
+    return type("Range", (), {"__len__": lambda _: n, "__getitem__": lambda _, i: item})()
 
 
 def file_in(root, content=b"a file"):
@@ -345,6 +351,28 @@ BAD_DATA = [
         "groups must keep train and test apart", "'0.png'"),
     bad("a background of no colour", lambda w: from_folder(w.folder, background="wite"),
         "background", "'wite'", "'white'"),
+    bad("a folder as the data set", lambda w: from_dataset(w.folder), "dataset",
+        "items by number", "PosixPath"),
+    bad("all parts for a data set", lambda w: from_dataset({"train": [], "test": []}), "dataset",
+        "one of its parts, ['train', 'test']"),
+    bad("a data set of nothing", lambda w: from_dataset([]), "dataset", "a list"),
+    bad("items of images alone", lambda w: from_dataset(list(PIXELS)), "dataset[0]",
+        "(image, label)", "ndarray"),
+    bad("labels as text in items", lambda w: from_dataset([(PIXELS[0], "cat")]), "dataset[0]",
+        "whole number", "'cat'"),
+    bad("a column misspelt", lambda w: from_dataset([{"img": PIXELS[0], "label": 0}]),
+        "columns must be two of the columns ['img', 'label']", "('image', 'label')"),
+    bad("one column", lambda w: from_dataset([], columns="image"), "columns", "'image'"),
+    bad("normalised images", lambda w: from_dataset([(torch.full((3, 8, 8), -1.0), 0)]),
+        "dataset[0]", "0..1", "Normalize"),
+    bad("images of five channels", lambda w: from_dataset([(np.zeros((8, 8, 5), np.uint8), 0)]),
+        "dataset[0]", "(h, w, c)", "(8, 8, 5)"),
+    bad("images as text", lambda w: from_dataset([("a.png", 0)]), "dataset[0]", "image", "'a.png'"),
+    bad("items of two sizes", lambda w: from_dataset(
+        [(torch.zeros(3, 8, 8), 0), (torch.zeros(3, 8, 9), 1)]), "one shape, (3, 8, 8)",
+        "(3, 8, 9)", "size="),
+    bad("more images than memory", lambda w: from_dataset(range_of(10**9)),
+        "1,000,000,000 images", "bytes of memory", "a smaller size or a subset"),
     bad("a split of float labels", lambda w: Split(TRAIN.images, TRAIN.labels.float(), "abc"),
         "labels must be int64", "torch.float32", "labels.long()"),
     bad("a split of lists", lambda w: Split([[0]], [0], ("a", "b")), "images", "torch.Tensor",

@@ -7,7 +7,7 @@ the test set.
 
 from rdlite.data.fashion_mnist import FASHION_MNIST_ARCHIVES, FASHION_MNIST_CLASSES
 from rdlite.data.named import SOURCES, default_root, load
-from rdlite.data.own import from_arrays, from_folder
+from rdlite.data.own import from_arrays, from_dataset, from_folder
 from rdlite.data.protocol import long_tail_counts
 from rdlite.data.splits import Split, Splits
 
@@ -19,6 +19,7 @@ __all__ = [
     "Splits",
     "default_root",
     "from_arrays",
+    "from_dataset",
     "from_folder",
     "load",
     "long_tail_counts",

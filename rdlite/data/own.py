@@ -1,4 +1,4 @@
-"""Your own images under the same protocol: from arrays, or from a folder of files."""
+"""Your own images under the same protocol: from arrays, from a folder of files, from a data set."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rdlite.data import folders, pictures, shares
+from rdlite.data import folders, items, pictures, shares
 from rdlite.data.shares import SHARE
 from rdlite.data.splits import Split, Splits
 from rdlite.guards import checks
@@ -131,6 +132,56 @@ def from_folder(
     (pool, _), *tested = read
     content = ":".join([f"{in_channels}:{background}", *(digest for _, digest in read)])
     return shares.draw(name, pool, tested[0][0] if tested else None, options, ids, content)
+
+
+def from_dataset(
+    dataset: Any,
+    *,
+    test_dataset: Any = None,
+    columns: Sequence[str] = ("image", "label"),
+    size: int | None = None,
+    in_channels: int = 3,
+    background: str = "white",
+    class_names: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
+    name: str = "mine",
+    **how: Any,
+) -> Splits:
+    """Cut a map-style data set of torch or Hugging Face into train, held-out and test splits.
+
+    Args:
+        dataset: the pool; its items are (image, label) or dicts, with images of PIL, tensors or
+            arrays, uint8 or floats in 0..1.
+        test_dataset: likewise, kept whole; by default a part of the pool.
+        columns: the names of image and label, where the items are dicts.
+        size, in_channels, background: see `from_folder`; a size of None keeps images that are equal
+            in size as they are.
+        class_names: m names; by default those of ``dataset.classes`` or of the label's feature.
+        groups, name: see `from_arrays`, ...
+        how: ... and so are ``imbalance, order, head, heldout, test, seed, selection``.
+
+    Raises:
+        ValueError: items of another kind, more than this machine's memory, a class without images.
+        OSError: items that cannot be read; ten are named.
+
+    >>> pixels, labels = torch.zeros(30, 3, 8, 8), torch.arange(30) % 2
+    >>> splits = from_dataset(torch.utils.data.TensorDataset(pixels, labels))
+    >>> len(splits.train), len(splits.heldout), len(splits.test)
+    (18, 6, 6)
+    """
+    options = shares.Own(**how)
+    options.check_test(test_dataset is not None)
+    pictures.check(size, in_channels, background)
+    good = isinstance(columns, (tuple, list)) and len(columns) == 2
+    checks.expect(good, "columns", "be the names of image and label", repr(columns))
+    if class_names is None:
+        class_names = items.class_names(dataset, columns[1])
+    looks, tested = (columns, size, in_channels, background), None
+    pool = _split("", *items.read("dataset", dataset, *looks), class_names)
+    if test_dataset is not None:
+        read = items.read("test_dataset", test_dataset, *looks)
+        tested = _split("test_", *read, pool.class_names)
+    return shares.draw(name, pool, tested, options, groups)
 
 
 def _split(
