@@ -87,6 +87,8 @@ def test_class_names_come_from_the_data_set(wrap):
     named.classes = [("ant", "emmet"), "bee", "cat"]
     assert from_dataset(wrap(named)).class_names == tuple(NAMES)
     assert from_dataset(named, class_names=list("xyz")).class_names == tuple("xyz")
+    named.classes, named.features = None, torch.zeros(3)  # of another meaning
+    assert from_dataset(named).class_names == tuple("012")
     assert from_dataset(ConcatDataset([named])).class_names == tuple("012")
 
 

@@ -49,9 +49,12 @@ def class_names(dataset: Any, column: str) -> list[str] | None:
     """What the data set calls its classes; None where it does not say."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
-    label = (getattr(dataset, "features", None) or {}).get(column)
+    features = getattr(dataset, "features", None)
+    label = features.get(column) if isinstance(features, Mapping) else None
     found = getattr(label, "names", None) or getattr(dataset, "classes", None)
-    return found and [one if isinstance(one, str) else str(one[0]) for one in found]  # or synonyms
+    if not isinstance(found, (list, tuple)):
+        return None
+    return [one[0] if isinstance(one, (list, tuple)) else str(one) for one in found]  # of synonyms
 
 
 def _image_and_label(name: str, item: Any, columns: Sequence[str]) -> tuple[Image.Image, int]:

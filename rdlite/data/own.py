@@ -58,7 +58,8 @@ def from_arrays(
             for none.
         test: likewise for the test set, the same for every seed; only where none is given, and then
             by default a fifth.
-        selection: likewise of images for the choice of settings, see `rdlite.data.load`.
+        selection: likewise of images for the choice of settings, see `rdlite.data.load`; 0 for
+            none. In a tail each class gives at least 20.
         seed, size: see `rdlite.data.load`.
         name: of the data set. The fingerprint covers the pixels too.
 
