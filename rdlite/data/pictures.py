@@ -73,9 +73,10 @@ def fitted(
     """
     frames = 1 if image.format in ("MPO", "PSD") else getattr(image, "n_frames", 1)
     checks.require(frames == 1, f"it has {frames} frames; save one of them")
-    image.load()  # turns some formats upright by itself
+    image.load()
     checks.require(image.mode[0] not in "IF", "it has more than 8 bits a channel; save it with 8")
-    orientation = image.getexif().get(Base.Orientation)
+    is_upright = image.format == "TIFF"  # Pillow has turned it by now
+    orientation = None if is_upright else image.getexif().get(Base.Orientation)
     if "A" in image.getbands() or "transparency" in image.info:
         below = Image.new("RGBA", image.size, background)
         image = Image.alpha_composite(below, image.convert("RGBA"))
