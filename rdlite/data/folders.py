@@ -61,7 +61,7 @@ def read(
         folder, file = every[i]
         content, place = file.read_bytes(), os.fsencode(file.relative_to(folder.parent).as_posix())
         digest.update(place + f"/{len(content)}/".encode() + content)
-        with pictures.opened(content, file) as image:
+        with pictures.opened(content, file, pictures.formats()) as image:
             image.draft(None, (4 * size, 4 * size))  # of a large .jpg, fewer pixels are decoded
             return pictures.fitted(image, size, in_channels, background)
 

@@ -7,7 +7,7 @@ import functools
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -48,14 +48,16 @@ def check(size: int | None, in_channels: int, background: str) -> None:
 
 
 @contextlib.contextmanager
-def opened(content: bytes, name: object) -> Iterator[Image.Image]:
+def opened(
+    content: bytes, name: object, formats: Sequence[str] = ("PNG", "JPEG")
+) -> Iterator[Image.Image]:
     """The image in the bytes of a file; OSError if the block cannot read it."""
     try:
-        with Image.open(io.BytesIO(content), formats=formats()) as image:
+        with Image.open(io.BytesIO(content), formats=formats) as image:
             yield image
     except Exception as error:  # each format's decoder raises what it likes
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "it is of no format that Pillow reads" if unknown else error
+        reason = "it is of no format that is read" if unknown else error
         raise OSError(f"{name} cannot be read as an image: {reason}") from error
 
 
