@@ -27,7 +27,7 @@ from test_report import table as rows_of_a_study
 import rdlite
 from rdlite import __main__ as cli
 from rdlite import baselines, data, metrics, models, multipliers, plots, studies, theory
-from rdlite.data import Split, batches, from_arrays, from_folder
+from rdlite.data import Split, batches, from_arrays, from_dataset, from_folder
 from rdlite.data.named import ARCHIVES
 from rdlite.distillation import distill, predict, soft_targets
 from rdlite.objectives import (
@@ -154,6 +154,12 @@ def class_folders(root, content=b"not an image"):
         (root / name).mkdir(parents=True)
         (root / name / "0.png").write_bytes(content)
     return root
+
+
+def range_of(n):
+    """A data set of ``n`` images that takes no memory itself."""
+    item = torch.zeros(3, 1000, 1000), 0
+    return type("Range", (), {"__len__": lambda _: n, "__getitem__": lambda _, i: item})()
 
 
 def file_in(root, content=b"a file"):
@@ -289,19 +295,19 @@ BAD_DATA = [
     bad(
         "a class absent from the pool",
         lambda w: arrays(labels=2 * (LABELS > 0)),
-        "labels must have every class of 0..2, got none of [1]",
+        "labels must have every class of 0..2, got none of 1",
     ),
     bad(
         "a class absent from the test set",
         lambda w: arrays(test_labels=LABELS % 2),
-        "test_labels must have every class of 0..2, got none of [2]",
+        "test_labels must have every class of 0..2, got none of 2",
     ),
     bad("one class only", lambda w: arrays(labels=0 * LABELS), "at least 2 classes, got 1"),
     bad("one image only", lambda w: arrays(PIXELS[:1], [0]), "at least 2 classes, got 1"),
     bad("one name as the names", lambda w: arrays(class_names="abc"), "class_names", "list", "abc"),
     bad("test images of another size", lambda w: arrays(test_images=PIXELS[..., :7]),
         "test_images", "(1, 8, 8)", "(1, 8, 7)"),
-    bad("a folder that is not there", lambda w: from_folder(w.folder / "x"), "x/train is missing",
+    bad("a folder that is not there", lambda w: from_folder(w.folder / "x"), "x is missing",
         "must hold a folder for each class", error=OSError),
     bad("a file for a folder", lambda w: from_folder(file_in(w.folder)), "is missing",
         error=OSError),
@@ -312,6 +318,61 @@ BAD_DATA = [
     bad("a class folder that is not there",
         lambda w: from_folder(class_folders(w.folder), class_names=["a", "c"]),
         "class_names must be the class folders ['a', 'b']", "['a', 'c']"),
+    bad("test images without their labels", lambda w: from_arrays(PIXELS, LABELS,
+        test_images=PIXELS), "test_labels must be whole numbers of shape (36,)"),
+    bad("test labels without their images", lambda w: from_arrays(PIXELS, LABELS,
+        test_labels=LABELS), "test_images must be uint8"),
+    bad("a test set cut beside one that is given", lambda w: arrays(test=0.2),
+        "test must be None where a test set is given", "0.2"),
+    bad("no test set at all", lambda w: from_arrays(PIXELS, LABELS, test=0), "test", "above 0",
+        "got 0"),
+    bad("a share of 1", lambda w: arrays(heldout=1.0), "heldout", "share below 1", "got 1.0"),
+    bad("a share as text", lambda w: arrays(selection="0.1"), "selection", "share", "'0.1'"),
+    bad("a class too small for its parts",
+        lambda w: from_arrays(PIXELS[:28], np.repeat([0, 1], [24, 4]), class_names=["ox", "yak"]),
+        "head and heldout ask for 1 + 2 images of class yak, which has 2 left beside test"),
+    bad("an order of a class unknown", lambda w: arrays(imbalance=2, order=["0", "1", "3"]),
+        "order must be the classes ['0', '1', '2'] in some order", "'3'"),
+    bad("an order of nothing", lambda w: arrays(order=["2", "1", "0"]), "order", "imbalance"),
+    bad("two classes of one name", lambda w: arrays(class_names=["a", "b", "a"]), "class_names",
+        "different", "['a', 'b', 'a']"),
+    bad("too few groups", lambda w: arrays(groups=[0, 1]), "groups", "each of 36 images",
+        "2 values"),
+    bad("groups of lists", lambda w: arrays(groups=[[0]] * 36), "groups", "unhashable"),
+    bad("one number as the groups", lambda w: arrays(groups=5), "groups", "got 5"),
+    bad("a class in one group", lambda w: arrays(groups=LABELS), "images of class",
+        "left beside heldout"),
+    bad("groups that match no file",
+        lambda w: from_folder(class_folders(w.folder), groups="[a-z]+_"), "groups must match",
+        "'0.png'", "[^_]+"),
+    bad("groups that are no expression", lambda w: from_folder(class_folders(w.folder), groups="("),
+        "groups", "regular expression", "'('"),
+    bad("groups in train and test", lambda w: from_folder(class_folders(w.folder), groups=".*"),
+        "groups must keep train and test apart", "'0.png'"),
+    bad("a background of no colour", lambda w: from_folder(w.folder, background="wite"),
+        "background", "'wite'", "'white'"),
+    bad("a folder as the data set", lambda w: from_dataset(w.folder), "dataset",
+        "items by number", "PosixPath"),
+    bad("all parts for a data set", lambda w: from_dataset({"train": [], "test": []}), "dataset",
+        "one of its parts, ['train', 'test']"),
+    bad("a data set of nothing", lambda w: from_dataset([]), "dataset", "a list"),
+    bad("items of images alone", lambda w: from_dataset(list(PIXELS)), "dataset[0]",
+        "(image, label)", "ndarray"),
+    bad("labels as text in items", lambda w: from_dataset([(PIXELS[0], "cat")]), "dataset[0]",
+        "whole number", "'cat'"),
+    bad("a column misspelt", lambda w: from_dataset([{"img": PIXELS[0], "label": 0}]),
+        "columns must be two of the columns ['img', 'label']", "('image', 'label')"),
+    bad("one column", lambda w: from_dataset([], columns="image"), "columns", "'image'"),
+    bad("normalised images", lambda w: from_dataset([(torch.full((3, 8, 8), -1.0), 0)]),
+        "dataset[0]", "0..1", "Normalize"),
+    bad("images of five channels", lambda w: from_dataset([(np.zeros((8, 8, 5), np.uint8), 0)]),
+        "dataset[0]", "(h, w, c)", "(8, 8, 5)"),
+    bad("images as text", lambda w: from_dataset([("a.png", 0)]), "dataset[0]", "image", "'a.png'"),
+    bad("items of two sizes", lambda w: from_dataset(
+        [(torch.zeros(3, 8, 8), 0), (torch.zeros(3, 8, 9), 1)]), "one shape, (3, 8, 8)",
+        "(3, 8, 9)", "size="),
+    bad("more images than memory", lambda w: from_dataset(range_of(10**9)),
+        "1,000,000,000 images", "bytes of memory", "a smaller size or a subset"),
     bad("a split of float labels", lambda w: Split(TRAIN.images, TRAIN.labels.float(), "abc"),
         "labels must be int64", "torch.float32", "labels.long()"),
     bad("a split of lists", lambda w: Split([[0]], [0], ("a", "b")), "images", "torch.Tensor",

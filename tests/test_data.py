@@ -263,16 +263,22 @@ def test_head_none_leaves_the_selection_alone():
         ({"head": 10.0}, r"head .* got 10\.0"),
         ({"heldout": -1}, r"heldout must be a whole number of at least 0, got -1"),
         ({"selection": -1}, r"selection must be a whole number of at least 0, got -1"),
-        ({"selection": 6001}, r"selection asks for 6001 images of class 0, which has 6000; lower"),
+        (
+            {"selection": 6001},
+            r"selection asks for 6001 images of class T-shirt, which has 6000; lower",
+        ),
         (
             {"head": 5000, "heldout": 1, "selection": 1000},
-            r"5000 \+ 2 images of class 0, which has 5000 left beside selection; lower",
+            r"5000 \+ 2 images of class T-shirt, which has 5000 left beside selection; lower",
         ),
         ({"seed": -1}, r"seed must be a whole number of at least 0 .* got -1"),
         ({"seed": 2**32}, r"seed .* got 4294967296"),
         ({"size": 3}, r"size must be .* at least 4 and at most 28, got 3"),
         ({"size": 29}, r"size .* got 29"),
-        ({"head": 5900, "heldout": 101}, r"5900 \+ 101 images of class 0, which has 6000; lower"),
+        (
+            {"head": 5900, "heldout": 101},
+            r"5900 \+ 101 images of class T-shirt, which has 6000; lower",
+        ),
     ],
 )
 def test_load_names_the_bad_argument(arguments, message):

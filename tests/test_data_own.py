@@ -1,6 +1,7 @@
 """A user's own images, from arrays and from a folder, under the protocol of `load`."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from rdlite import data
 from rdlite.data import from_arrays, from_folder, protocol
@@ -83,13 +85,14 @@ def test_a_selection_of_arrays_is_apart_and_the_same_for_every_seed(seed):
 
 
 def test_a_selection_of_a_folder_needs_twenty_images_a_class(folder):
-    with pytest.raises(ValueError, match="selection asks for 20 images of class 0, which has 6"):
-        from_folder(folder, heldout=2, selection=1)
+    with pytest.raises(ValueError, match="selection asks for 20 images of class ant, which has 6"):
+        from_folder(folder, imbalance=1, heldout=2, selection=1)
 
 
 def test_head_none_is_limited_by_the_class_that_runs_out_first():
     keep = (LABELS != 1) | (np.arange(N) < 30)  # 30, 10, 30 images
-    splits = from_arrays(PIXELS[keep], LABELS[keep], **TEST, imbalance=4, heldout=0)
+    how = {"imbalance": 4, "order": list("012"), "heldout": 0}
+    splits = from_arrays(PIXELS[keep], LABELS[keep], **TEST, **how)
     assert splits.train.class_counts.tolist() == [21, 10, 5]  # a head of 22 needs 11
 
 
@@ -135,16 +138,19 @@ def test_size_shrinks_arrays():
         ({"labels": LABELS[:-1]}, r"labels must be whole numbers of shape \(90,\).* int64 \(89,\)"),
         ({"labels": LABELS * 1.0}, r"labels must be whole numbers .* got float64"),
         ({"labels": LABELS - 1}, r"labels must be in 0\.\.1, got -1\.\.1"),
-        ({"labels": LABELS * 2}, r"labels must have every class of 0\.\.4, got none of \[1, 3\]"),
-        ({"test_labels": LABELS[:6] * 0}, r"test_labels must have every .* got none of \[1, 2\]"),
+        ({"labels": LABELS * 2}, r"labels must have every class of 0\.\.4, got none of 1, 3"),
+        ({"test_labels": LABELS[:6] * 0}, r"test_labels must have every .* got none of 1, 2"),
         ({"test_labels": LABELS[:6] + 1}, r"test_labels must be in 0\.\.2, got 1\.\.3"),
         ({"class_names": ["cat", "dog"]}, r"labels must be in 0\.\.1, got 0\.\.2"),
-        ({"class_names": list("abcd")}, r"labels must have every class of 0\.\.3, .* \[3\]"),
+        ({"class_names": list("abcd")}, r"labels must have every class of 0\.\.3, got none of d"),
         ({"labels": LABELS * 0}, r"class_names must name at least 2 classes, got 1"),
-        ({"head": 25}, r"head and heldout ask for 25 \+ 20 images of class 0, which has 30"),
+        (
+            {"head": 25, "heldout": 20},
+            r"head and heldout ask for 25 \+ 20 images of class 0, which has 30",
+        ),
         ({"heldout": 30}, r"head and heldout ask for 1 \+ 30 images of class 0, which has 30"),
         ({"head": 0}, r"head must be a whole number of at least 1, got 0"),
-        ({"heldout": -1}, r"heldout must be a whole number of at least 0, got -1"),
+        ({"heldout": -1}, r"heldout must be a whole number of at least 0, or a share .*, got -1"),
         ({"imbalance": 0}, r"imbalance must be a number in \[1, inf\], got 0"),
         ({"seed": -1}, r"seed must be a whole number of at least 0"),
         ({"size": 7}, r"size must be .* at most 6, got 7"),
@@ -325,13 +331,194 @@ def test_metadata_that_cannot_be_read_is_named_or_passed_over(folder, extra):
         assert f"{file} cannot be read as an image: " in str(error)
 
 
-def test_other_files_are_left_alone(folder):
+def test_files_that_are_not_read_are_counted(folder):
     wanted = from_folder(folder, heldout=2).fingerprint
-    (folder / "train" / "ant" / "notes.txt").write_text("hello")
-    (folder / "train" / "ant" / "._0.png").write_bytes(b"\0")
-    (folder / "train" / ".cache").mkdir()
-    (folder / "train" / "labels.csv").write_text("a,b")
+    for name in (
+        "train/ant/notes.txt",
+        "train/bee/list.TXT",
+        "test/ant/README",
+        "train/labels.csv",
+    ):
+        (folder / name).write_text("hello")
+    save(folder / "val" / "ant" / "0.png", (0, 0, 0))
+    save(folder / "train" / "loose.png", (0, 0, 0))
+    with pytest.warns(UserWarning) as told:
+        assert from_folder(folder, heldout=2).fingerprint == wanted
+    assert len(told) == 1 and told[0].filename == __file__
+    words = str(told[0].message)
+    assert words.startswith(f"6 files below {folder} are not read: ")
+    counted = ("2 .txt", "1 no ending", "1 .csv", "2 .png in no class folder", "README")
+    assert [one for one in counted if one not in words] == []
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_what_is_hidden_or_a_system_s_own_is_no_class_and_no_image(folder):
+    wanted = from_folder(folder, heldout=2).fingerprint
+    for name in (".cache", "__MACOSX", "@eaDir"):
+        save(folder / "train" / name / "0.png", (0, 0, 0))
+        save(folder / "train" / "ant" / name / "0.png", (0, 0, 0))
+    for name in (".DS_Store", "._0.png", "Thumbs.db", "desktop.ini"):
+        (folder / "train" / "ant" / name).write_bytes(b"\0")
     assert from_folder(folder, heldout=2).fingerprint == wanted
+
+
+def test_a_folder_without_train_and_test_is_one_pool(folder):
+    splits = from_folder(folder / "train", test=2, heldout=2)
+    assert splits.class_names == ("ant", "bee", "cat")
+    sizes = [split.class_counts.tolist() for split in (splits.train, splits.heldout, splits.test)]
+    assert sizes == [[2] * 3] * 3
+    greens = torch.cat([splits.train.images, splits.heldout.images, splits.test.images])[:, 1, 0, 0]
+    assert sorted(greens.tolist()) == sorted([0, 10, 20, 30, 40, 50] * 3)
+
+
+def test_images_in_folders_below_and_behind_links_are_read(folder, tmp_path_factory):
+    far = tmp_path_factory.mktemp("far")
+    ant, bee = (folder / "train" / name for name in ("ant", "bee"))
+    (ant / "2024" / "may").mkdir(parents=True)
+    for i in (0, 1):
+        (ant / f"{i}.png").rename(ant / "2024" / "may" / f"{i}.png")
+    (ant / "2024" / "back").symlink_to(ant)  # no circle
+    bee.rename(far / "bee")
+    bee.symlink_to(far / "bee")
+    (folder / "train" / "cat" / "5.png").rename(far / "5.png")
+    (folder / "train" / "cat" / "5.png").symlink_to(far / "5.png")
+    splits = from_folder(folder, heldout=2)
+    assert splits.train.class_counts.tolist() == [4] * 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [
+        ("JPG", "JPEG"),
+        ("Png", "PNG"),
+        ("gif", "GIF"),
+        ("bmp", "BMP"),
+        ("tif", "TIFF"),
+        ("TIFF", "TIFF"),
+        ("webp", "WEBP"),
+        ("ppm", "PPM"),
+        ("tga", "TGA"),
+        ("jpg", "PNG"),  # the content counts
+    ],
+)
+def test_every_format_is_read(folder, ending, kind):
+    save(folder / "test" / "ant" / f"0.{ending}", (200, 100, 0), format=kind)
+    image = from_folder(folder, size=8, heldout=2).test.images[0]
+    assert (image[:, 4, 4].int() - torch.tensor([200, 100, 0])).abs().max() <= 6
+
+
+def test_files_that_another_program_would_read_are_not(folder):
+    (folder / "test" / "ant" / "0.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    with pytest.warns(UserWarning, match=r"1 \.eps"):
+        from_folder(folder, heldout=2)
+    (folder / "test" / "ant" / "0.eps").rename(folder / "test" / "ant" / "0.png")
+    with pytest.raises(OSError, match="of no format that is read"):
+        from_folder(folder, heldout=2)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_formats_that_are_upright_by_themselves_are_turned_once(folder, orientation):
+    upright = np.zeros((16, 16), np.uint8)
+    upright[:8, :8], upright[:8, 8:] = 255, 128
+    stored = {1: upright, 3: upright[::-1, ::-1], 6: np.rot90(upright)}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = folder / "test" / "ant" / "0.tif"
+    Image.fromarray(np.ascontiguousarray(stored)).save(file, exif=exif)
+    image = from_folder(folder, size=16, heldout=2).test.images[0]
+    assert (image == torch.from_numpy(upright)).all()
+
+
+@pytest.mark.parametrize("background", ["red", "#ff0000", "rgb(255, 0, 0)"])
+@pytest.mark.parametrize("ending", ["png", "gif", "webp"])
+def test_what_is_transparent_lies_on_a_colour_of_choice(folder, ending, background):
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.save(folder / "test" / "ant" / f"0.{ending}")
+    image = from_folder(folder, size=8, heldout=2, background=background).test.images[0]
+    assert image[:, 4, 4].tolist() == [255, 0, 0]
+    white = from_folder(folder, size=8, heldout=2)
+    assert white.test.images[0].min() == 255
+    assert white.fingerprint != from_folder(folder, heldout=2, background=background).fingerprint
+
+
+def test_inks_of_a_photograph_are_its_colours(folder):
+    for ending in ("jpg", "tif"):  # the one stores them inverted, as Adobe does, the other does not
+        save(folder / "test" / "ant" / f"0.{ending}", (200, 30, 40), mode="CMYK")
+    images = from_folder(folder, size=8, heldout=2).test.images[:2]
+    assert (images[:, :, 4, 4].int() - torch.tensor([200, 30, 40])).abs().max() <= 4
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_large_colour_profile_is_passed_over_or_named(folder, ending):
+    profile = np.random.RandomState(0).bytes(3 << 20)
+    save(folder / "test" / "ant" / f"0.{ending}", (255, 0, 0), icc_profile=profile)
+    try:
+        image = from_folder(folder, size=8, heldout=2).test.images[0]
+        assert (image[:, 4, 4].int() - torch.tensor([255, 0, 0])).abs().max() <= 2
+    except OSError as error:
+        assert f"0.{ending} cannot be read as an image" in str(error)
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif"])
+def test_an_image_of_several_frames_is_named(folder, ending):
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    file = folder / "test" / "bee" / f"moving.{ending}"
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+    with pytest.raises(OSError, match=r"moving\..* it has 2 frames; save one of them"):
+        from_folder(folder, heldout=2)
+
+
+def test_a_photograph_with_a_preview_is_read(folder):
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    file = folder / "test" / "ant" / "0.jpg"
+    frames[0].save(file, "MPO", save_all=True, append_images=frames[1:])
+    assert from_folder(folder, size=8, heldout=2).test.images[0, 0].min() > 250
+
+
+def test_a_name_that_is_not_utf_8_is_read(folder):
+    (folder / "test" / "ant" / "a.jpg").rename(
+        folder / "test" / "ant" / os.fsdecode(b"\xff\xe9.jpg")
+    )
+    assert from_folder(folder, heldout=2).test.class_counts.tolist() == [2] * 3
+    odd = os.fsdecode(b"ant\xff")
+    for part in ("train", "test"):
+        (folder / part / "ant").rename(folder / part / odd)
+    with pytest.raises(ValueError, match=r"whose names can be printed, got \['ant.udcff'\]"):
+        from_folder(folder, heldout=2)
+
+
+def test_large_photographs_lose_nothing_that_is_seen_and_small_ones_nothing(folder, monkeypatch):
+    x = np.linspace(0, 3, 1024)
+    waves = (127 + 120 * np.sin(x[:, None] * 5 + x)).astype(np.uint8)
+    for name, side in (("0.jpg", 1024), ("1.jpg", 120)):
+        image = Image.fromarray(waves).resize((side, side)).convert("RGB")
+        image.save(folder / "test" / "ant" / name, quality=95)
+    fast = from_folder(folder, size=16, heldout=2).test.images.float()
+    opened = []
+    monkeypatch.setattr(JpegImageFile, "draft", lambda self, *_: opened.append(self.size))
+    slow = from_folder(folder, size=16, heldout=2).test.images.float()
+    assert opened, "Pillow is asked"
+    assert 0 < (fast[0] - slow[0]).abs().max() <= 3
+    assert torch.equal(fast[1:], slow[1:])
+
+
+def test_groups_of_files_stay_in_one_split(folder):
+    for k, name in enumerate(("ant", "bee", "cat")):
+        for i in range(12):
+            save(folder / "train" / name / f"photo{k}{i // 3}_{i}.png", (i // 3, 99, k))
+            (folder / "train" / name / f"{i}.png").unlink(missing_ok=True)
+    for groups in ("[^_]+", lambda file: file.stem.split("_")[0]):
+        if callable(groups):
+            splits = from_folder(folder / "train", groups=groups, heldout=3, test=3)
+        else:
+            splits = from_folder(folder / "train", groups=groups, heldout=3, test=3)
+            first = splits.fingerprint
+        seen = [
+            {tuple(image[:, 0, 0].tolist()) for image in split.images}
+            for split in (splits.train, splits.heldout, splits.test)
+        ]
+        assert list(map(len, seen)) == [6, 3, 3] and len(set.union(*seen)) == 12
+    assert splits.fingerprint == first
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n" + bytes(50), "cut"])
@@ -343,10 +530,27 @@ def test_unreadable_image_is_named(folder, content):
     assert str(file) in str(error.value)
 
 
-def test_sixteen_bits_are_refused_and_named(folder):
-    file = folder / "test" / "bee" / "deep.png"
+def test_all_unreadable_images_are_named_up_to_ten(folder):
+    for i in range(9):
+        (folder / "train" / "ant" / f"bad{i}.png").write_bytes(b"<html>")
+    (folder / "train" / "cat" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    (folder / "test" / "bee" / "a.jpg").write_bytes(b"")
+    with pytest.raises(OSError) as error:
+        from_folder(folder, heldout=2)
+    words = str(error.value)
+    assert all(f"bad{i}.png cannot be read" in words for i in range(9))
+    assert "gone.jpg" in words and " more" not in words
+    for i in range(5):
+        (folder / "train" / "bee" / f"more{i}.png").write_bytes(b"<html>")
+    with pytest.raises(OSError, match=r"bad8\.png .*more0\.png [^;]*; and 5 more$"):
+        from_folder(folder, heldout=2)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_are_refused_and_named(folder, ending):
+    file = folder / "test" / "bee" / f"deep.{ending}"
     Image.fromarray(np.full((9, 9), 40000, np.uint16)).save(file)
-    with pytest.raises(ValueError, match=r"deep\.png has more than 8 bits a channel"):
+    with pytest.raises(OSError, match=r"deep\..* cannot be read .* more than 8 bits a channel"):
         from_folder(folder, heldout=2)
 
 
@@ -359,7 +563,9 @@ def test_class_folders_that_differ_are_named(folder):
 def test_class_without_images_is_named(folder):
     for file in (folder / "test" / "cat").iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match=r"cat must hold an image, \.png, \.jpg, \.jpeg; got none"):
+    with pytest.raises(
+        ValueError, match="cat must hold an image of a format that Pillow reads; got none"
+    ):
         from_folder(folder, heldout=2)
 
 
@@ -369,7 +575,7 @@ def test_class_without_images_is_named(folder):
         ({"class_names": ["ant", "bee"]}, r"class_names must be the class folders \['ant', 'bee'"),
         ({"size": 3}, r"size must be a whole number of at least 4, got 3"),
         ({"in_channels": 2}, r"in_channels must be 1 or 3, got 2"),
-        ({"head": 7}, r"head and heldout ask for 7 \+ 20 images of class 0, which has 6"),
+        ({"head": 7}, r"head and heldout ask for 7 \+ 2 images of class ant, which has 6"),
         ({"heldout": -1}, r"heldout must be a whole number"),
     ],
 )

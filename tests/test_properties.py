@@ -9,13 +9,18 @@ repetitions is within 4 standard errors, ``4 sqrt(p (1 - p) / R)``, of its expec
 """
 
 import math
+import tempfile
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from rdlite.data import from_arrays, from_folder
 from rdlite.metrics import (
     class_calibration,
     hypervolume,
@@ -177,6 +182,71 @@ def test_accuracy_calibration_and_frontier_do_not_depend_on_the_order(seed, n, m
     points = torch.tensor(rng.integers(0, 5, (n, 2)) / 4)
     assert torch.equal(pareto(points[order]), pareto(points)[order])
     assert hypervolume(points[order]) == pytest.approx(hypervolume(points), abs=1e-12)
+
+
+# ---------------------------------------------------------------- own images
+
+PARTS = ("train", "heldout", "selection", "test")
+ASKED = st.one_of(st.integers(0, 4), st.sampled_from([0.0, 0.05, 0.2]))
+
+
+@PROPERTY
+@given(
+    SEEDS,
+    st.lists(st.integers(12, 40), min_size=2, max_size=5),
+    st.sampled_from([None, 1, 3.5, 100]),
+    st.sampled_from([None, 1, 7]),
+    ASKED,
+    ASKED,
+    st.sampled_from([None, 2, 0.1]),
+    st.sampled_from([0, 1, 2, 4]),
+)
+def test_no_image_that_is_given_goes_unmentioned(
+    seed, sizes, imbalance, head, heldout, selection, test, group
+):
+    """Each is in one split or counted as left out, unless an error names a class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    pixels = np.arange(len(labels), dtype="<u4").view(np.uint8).reshape(-1, 1, 2, 2)
+    how = {"imbalance": imbalance, "head": head, "heldout": heldout, "selection": selection}
+    if group:
+        how["groups"] = rng.permutation(len(labels)) // group
+    try:
+        splits = from_arrays(pixels, labels, test=test, seed=seed, **how)
+    except ValueError as error:
+        assert "images of class" in str(error)
+        return
+    parts = [getattr(splits, part) for part in PARTS if getattr(splits, part) is not None]
+    seen = [image.numpy().tobytes() for part in parts for image in part.images]
+    assert len({*seen}) == len(seen) and {*seen} <= {image.tobytes() for image in pixels}
+    counts = sum(part.class_counts for part in parts) + splits.left_out
+    assert counts.tolist() == sizes
+    assert imbalance or head or splits.left_out.sum() == 0
+
+
+FOLDERS = st.sampled_from(["a", "a/x", "b/x/y", ".", "a/train"])
+ENDINGS = st.sampled_from([".png", ".BMP", ".txt", ""])
+FILES = st.sets(st.builds("{}/{}{}".format, FOLDERS, st.integers(0, 2), ENDINGS), max_size=12)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(FILES)
+def test_no_file_that_is_given_goes_unmentioned(files):
+    """Each is an image of the class of its folder, or counted in a warning."""
+    usual = {f"{name}/usual{i}.png" for name in "ab" for i in range(5)}
+    with tempfile.TemporaryDirectory() as root, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for file in files | usual:
+            path = Path(root, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4)).save(path, "PNG")
+        splits = from_folder(root, size=4)
+    read = {f for f in files | usual if f[0] in "ab" and f.lower().endswith(("png", "bmp"))}
+    parts = (splits.train, splits.heldout, splits.test)
+    counts = sum(part.class_counts for part in parts) + splits.left_out
+    assert counts.tolist() == [sum(file[0] == name for file in read) for name in "ab"]
+    others = len(files | usual) - len(read)
+    assert [str(one.message).split()[0] for one in told] == [str(others)] * (others > 0)
 
 
 # ---------------------------------------------------------------- what intervals cover

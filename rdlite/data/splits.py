@@ -66,7 +66,8 @@ class Split:
 class Splits:
     """Train, held-out and test split of one data set, and the fingerprint of the draw.
 
-    ``selection`` is for the choice of settings: images that no seed trains on or holds out.
+    ``selection`` is for the choice of settings: images that no seed trains on or holds out;
+    ``left_out`` counts those of the pool that are in no split, (m,) int64. Printed, it is a table.
     """
 
     name: str
@@ -75,6 +76,19 @@ class Splits:
     test: Split
     fingerprint: str
     selection: Split | None = None
+    left_out: Tensor | None = None
+
+    def __repr__(self) -> str:
+        parts = [(one, getattr(self, one)) for one in ("train", "heldout", "selection", "test")]
+        counts = {one: split.class_counts.tolist() for one, split in parts if split is not None}
+        if self.left_out is not None:
+            counts["left out"] = self.left_out.tolist()
+        columns = [[one, *numbers, sum(numbers)] for one, numbers in counts.items()]
+        names = ["class", *self.class_names, "together"]
+        width = max(map(len, names))
+        rows = zip(names, *columns, strict=True)
+        lines = [f"{first:<{width}}" + "".join(f"{n:>10}" for n in rest) for first, *rest in rows]
+        return "\n".join([f"{self.name}, fingerprint {self.fingerprint}", *lines])
 
     @property
     def num_classes(self) -> int:
