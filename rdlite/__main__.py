@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands = get_command(app)
     try:
         chosen = commands(arguments, standalone_mode=False)
-        return chosen() if callable(chosen) else chosen  # 0 after --help
+        code = chosen() if callable(chosen) else chosen  # 0 after --help
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads the output has seen enough, as head(1) has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except typer.TyperException as error:
         known = f"COMMAND is one of {', '.join(commands.commands)}, each has --help"
         words, code = f"{error.format_message()} (got {arguments}; {known})", 2

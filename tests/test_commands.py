@@ -1,5 +1,6 @@
 """The commands as a user types them: help, defaults and options, and nothing heavy before work."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -88,3 +89,13 @@ def test_what_a_command_raises_becomes_its_exit_code_and_one_line(
     monkeypatch.setattr("rdlite.studies.report.write", stop)
     assert cli.main(["report", "comparison"]) == code
     assert capsys.readouterr().err == f"rdlite: {words}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As in ``rdlite choose selection | head -1``, on a pipe that is closed at once."""
+    end, ours = os.pipe()
+    os.close(end)
+    command = [sys.executable, "-m", "rdlite", "choose", "selection"]
+    shown = subprocess.run(command, stdout=ours, stderr=subprocess.PIPE, check=True)
+    os.close(ours)
+    assert shown.stderr == b""

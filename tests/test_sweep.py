@@ -1,6 +1,7 @@
 """Methods along a column: gains by hand, the axis, and shipped pages that follow their tables."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,8 @@ def test_a_place_of_an_entropy_is_its_mean_and_the_only_base_serves_all(study):
     softness = dataclasses.replace(study, spec=one, table=rows)
     found = {point.name: point for point in sweep.points(softness, "label_entropy")}
     assert found["robust teacher"].at == pytest.approx(0.55)
-    assert sweep.gain(found["robust teacher"], [*found.values()], "worst").mean == pytest.approx(0.2)
+    lead = sweep.gain(found["robust teacher"], [*found.values()], "worst")
+    assert lead.mean == pytest.approx(0.2)
 
 
 def test_the_figure_has_a_line_a_name_and_says_how_well_networks_fit(study):
@@ -71,7 +73,7 @@ def test_the_figure_has_a_line_a_name_and_says_how_well_networks_fit(study):
 
 
 def test_what_has_no_such_axis_is_refused(study, tmp_path):
-    with pytest.raises(ValueError, match="over must be one of .*, got 'epoch'; did you mean 'epo"):
+    with pytest.raises(ValueError, match=r"over must be one of .*, got 'epoch'; did you mean 'epo"):
         sweep.write(study, "epoch", tmp_path)
     with pytest.raises(ValueError, match="over must be one of"):
         sweep.points(study, "teacher")
@@ -106,3 +108,11 @@ def test_the_shipped_studies_hold_networks_that_fit_and_networks_that_do_not():
     fits = plain.groupby("epochs").train_accuracy.mean()
     assert list(fits.index) == [2, 5, 10, 20, 40, 80]
     assert fits[2] < 0.9 and fits[20] > 0.98 and fits[40] > 0.995
+
+
+def test_every_interval_of_the_readme_stands_on_a_shipped_page():
+    pages = " ".join(file.read_text() for file in results.SHIPPED.glob("*/report.md"))
+    readme = (results.SHIPPED.parents[1] / "README.md").read_text()
+    said = re.findall(r"[+-]\d\.\d{3}\s\[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]", readme)
+    assert len(said) >= 5
+    assert [one for one in said if " ".join(one.split()) not in pages] == []

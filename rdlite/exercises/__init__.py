@@ -6,8 +6,8 @@ notebook 04; it gives `judge` a right answer and a few cases.
 """
 
 from rdlite.exercises import questions
-from rdlite.exercises.loop import check_2_4
 from rdlite.exercises.judging import judge
+from rdlite.exercises.loop import check_2_4
 from rdlite.exercises.questions import *  # noqa: F403
 
 __all__ = ["check_2_4", "judge", *questions.__all__]

@@ -47,8 +47,8 @@ class TradeoffPanel(Panel):
             one teacher; one without the standard student or without any alpha.
         OSError: there is no such study.
 
-    >>> TradeoffPanel().state
-    {'alpha': 1.0, 'teacher': 'standard', 'student': 'cnn-32 -> cnn-16', 'heldout_labels': 'teacher'}
+    >>> [TradeoffPanel().state[name] for name in ("alpha", "teacher", "student")]
+    [1.0, 'standard', 'cnn-32 -> cnn-16']
     """
 
     def __init__(self, study: str | Path | results.Results = "comparison") -> None:

@@ -106,7 +106,8 @@ WRONG = {
             "looks at the last batch",
             "risks weighted by size",
             "wrong sign",
-            "starts anew", "eval forgotten",
+            "starts anew",
+            "eval forgotten",
         )
     ],
 }
