@@ -6,6 +6,7 @@ Source: ``source/NN_name.md``, MyST Markdown, which jupytext opens as a notebook
 new text cell, a fence ``{code-cell} ipython3`` a code cell; ``:tags: [live]`` below it is its tags:
 
     live        sampled or trained: run by nbval, but its output is not compared
+    check       whether what the text says came out; its code is folded away
     exercise    the student's stub; the instructor's copy has the next solution in its place
     solution    folded, in the student's copy; the text around it stays in one cell
 
@@ -34,7 +35,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 FENCE = "```{code-cell} ipython3"
-TAGS = {"live": "nbval-ignore-output", "exercise": "exercise", "solution": "solution"}
+TAGS = {"live": "nbval-ignore-output"} | {t: t for t in ("exercise", "solution", "check")}
 PREDICT = "***Predict:***"
 URL = re.compile(r"(https://github\.com/[\w.-]+/[\w.-]+)?")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -71,7 +72,7 @@ def read(text: str) -> list[NotebookNode]:
         tags = cell.metadata.setdefault("tags", [])
         if set(cell.metadata) != {"tags"} or set(tags) - set(TAGS):
             raise ValueError(f"unknown tags {dict(cell.metadata)}, use a list of {[*TAGS]}")
-    pairs = [tag for cell in found for tag in cell.metadata.tags if tag != "live"]
+    pairs = [tag for cell in found for tag in cell.metadata.tags if tag in ("exercise", "solution")]
     if pairs != ["exercise", "solution"] * (len(pairs) // 2):
         raise ValueError(f"every exercise needs one solution after it, got {pairs}")
     return found
@@ -110,13 +111,15 @@ def cells(text: str, copy: str, *, solved: bool, public: str = "") -> list[Noteb
             asked = PREDICT in cell.source
         elif asked and "panels." not in cell.source and "exercises." not in cell.source:
             cell.metadata["jupyter"] = {"outputs_hidden": True}
+        elif "check" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     return made
 
 
 def execute(made: list[NotebookNode], folder: Path) -> NotebookNode:
     """Run the cells in ``folder`` and drop what a rebuild would change for no reason."""
     notebook = v4.new_notebook(cells=made, metadata={"kernelspec": KERNEL})
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", RDLITE_STRICT="1")
     folder.mkdir(exist_ok=True)
     place = {"metadata": {"path": str(folder)}}
     clean = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}

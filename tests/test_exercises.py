@@ -1,8 +1,10 @@
 """rdlite.exercises: every check on a right answer, planted wrong ones and the unfinished stub."""
 
 import math
+import re
 
 import pytest
+import torch
 from answers import comparing, kd, paper_scale, robust_student, robust_teacher, theory
 
 from rdlite import exercises
@@ -100,3 +102,18 @@ def test_an_answer_that_spoils_its_arguments_is_judged_by_its_value(capsys):
 def test_the_exact_floor_is_a_right_answer_too(capsys):
     exercises.check_1_2(smallest_of_equals)
     assert capsys.readouterr().out == "exercise 1.2: right\n"
+
+
+def test_what_came_out_otherwise_is_said_and_raises_only_where_lessons_are_checked(
+    monkeypatch, capsys
+):
+    monkeypatch.delenv("RDLITE_STRICT", raising=False)
+    exercises.expect("Shirt is worst", True)
+    assert capsys.readouterr().out == ""
+    exercises.expect("Shirt is worst", torch.tensor(False))
+    said = "expected here: Shirt is worst. It came out otherwise"
+    assert capsys.readouterr().out == f"{said}; with a setting of your own that is no mistake.\n"
+    monkeypatch.setenv("RDLITE_STRICT", "1")
+    exercises.expect("Shirt is worst", True)
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        exercises.expect("Shirt is worst", False)

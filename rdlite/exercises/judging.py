@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+STRICT = "RDLITE_STRICT"
 
 
 def judge(
@@ -47,6 +50,22 @@ def judge(
             verdict = f"not yet: for {words} it {problem}"
             break
     print(f"exercise {exercise}: {verdict}")
+
+
+def expect(words: str, came: object) -> None:
+    """Say in words if what a lesson found did not come out; a learner may have changed its setting.
+
+    Raises:
+        AssertionError: it did not, and the variable `STRICT` of the environment is set, as it is
+            where the lessons are checked at their own settings.
+
+    >>> expect("two is even", 2 % 2 == 0)
+    """
+    if not came:
+        said = f"expected here: {words}. It came out otherwise"
+        if os.environ.get(STRICT):
+            raise AssertionError(said)
+        print(f"{said}; with a setting of your own that is no mistake.")
 
 
 def _problem(came: Any, expected: Tensor, tolerance: float) -> str:
