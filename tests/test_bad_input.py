@@ -831,7 +831,7 @@ BAD_STUDIES = [
 ]  # fmt: skip
 
 BAD_RESULTS = [
-    bad("a study misspelt", lambda w: results.read("tradof"), "'tradof'",
+    bad("a study misspelt", lambda w: results.read("softnes"), "'softnes'",
         "did you mean 'softness'?", error=OSError),
     bad("a folder without a study", lambda w: results.read(w.folder), "runs.csv", error=OSError),
     bad("an empty table", lambda w: damaged_study(w.folder, "runs.csv", ""), "runs.csv",

@@ -54,11 +54,15 @@ def problems(notebook):
 
     counts = [cell.execution_count for cell in code]
     demand(counts == [*range(1, len(code) + 1)], f"execution counts {counts}")
-    demand(25 <= len(cells) <= 45, f"{len(cells)} cells")
+    checks = [cell for cell in code if "check" in cell.metadata.get("tags", [])]
+    count = len(cells) - 2 * len(checks)  # folded away, each in the middle of a text
+    demand(25 <= count <= 55, f"{count} cells")
     kinds = "".join(cell.cell_type[0] for cell in cells)
     demand("ccc" not in kinds, "three code cells in a row")
-    longest = max(len(cell.source.splitlines()) for cell in code)
-    demand(longest <= 12, f"a code cell of {longest} lines")
+    for cell in code:
+        lines = len(cell.source.splitlines())
+        most = 20 if "solution" in cell.metadata.get("tags", []) else 12
+        demand(cell in checks or lines <= most, f"a code cell of {lines} lines")
     demand(set(notebook.metadata) == {"kernelspec", "language_info"}, "metadata, such as widgets")
     outputs = [output for cell in code for output in cell.outputs]
     data = [kind for output in outputs for kind in output.get("data", {})]
@@ -151,6 +155,18 @@ def test_exercises_are_open_for_students_and_solved_for_instructors(path):
 # Negative controls: what the checks above and the strict run must refuse
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_the_stated_minutes_are_enough_to_read_to_predict_and_to_do_the_exercises(path):
+    """At 130 words a minute, a minute and a half a *Predict*, and the times of the exercises."""
+    source = path.read_text()
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]*>", " ", source, flags=re.DOTALL)
+    words = len(re.findall(r"[^\W_][\w'-]*", re.sub(r"\$[^$]*\$", " x ", text)))
+    exercises = sum(map(int, re.findall(r"\*Difficulty: .*Time: (\d+) minutes\.\*", source)))
+    needed = words / 130 + 1.5 * source.count("***Predict:***") + exercises
+    stated = int(re.search(r"\*\*Time:\*\* (\d+) minutes", source)[1])
+    assert exercises > 0 and needed <= stated
+
+
 @pytest.mark.parametrize("path", COPIES, ids=name_of)
 def test_what_answers_a_question_is_closed_until_it_is_clicked(path):
     """A panel and the verdict on an exercise stay open: they are what one works with."""
@@ -240,7 +256,7 @@ def first(notebook, kind):
 
 SPOILS = {
     "execution counts": lambda n: first(n, "code").update(execution_count=7),
-    "46 cells": lambda n: n.cells.extend(v4.new_markdown_cell() for _ in range(46 - len(n.cells))),
+    "56 cells": lambda n: n.cells.extend(v4.new_markdown_cell() for _ in range(56 - len(n.cells))),
     "three code cells": lambda n: n.cells.insert(2, v4.new_code_cell(execution_count=1)),
     "13 lines": lambda n: first(n, "code").update(source="\n".join("x" * 13)),
     "metadata": lambda n: n.metadata.update(widgets={}),
