@@ -26,12 +26,12 @@ unit: $(READY)  ## unit tests and doctests only
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 nbval: $(READY)  ## run every notebook and compare each output with the stored one
-	RDLITE_STRICT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
+	RDLITE_LESSONS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
 
 coverage: $(READY)  ## lines of rdlite that tests and notebooks run; at least 95 %
 	$(BIN)/coverage erase
 	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --dist loadfile
-	RDLITE_STRICT=1 OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
+	RDLITE_LESSONS=1 OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -o addopts= --nbval --nbval-current-env -q -n 2 --dist loadfile notebooks
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered
 

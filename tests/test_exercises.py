@@ -107,13 +107,13 @@ def test_the_exact_floor_is_a_right_answer_too(capsys):
 def test_what_came_out_otherwise_is_said_and_raises_only_where_lessons_are_checked(
     monkeypatch, capsys
 ):
-    monkeypatch.delenv("RDLITE_STRICT", raising=False)
+    monkeypatch.delenv("RDLITE_LESSONS", raising=False)
     exercises.expect("Shirt is worst", True)
     assert capsys.readouterr().out == ""
     exercises.expect("Shirt is worst", torch.tensor(False))
     said = "expected here: Shirt is worst. It came out otherwise"
     assert capsys.readouterr().out == f"{said}; with a setting of your own that is no mistake.\n"
-    monkeypatch.setenv("RDLITE_STRICT", "1")
+    monkeypatch.setenv("RDLITE_LESSONS", "1")
     exercises.expect("Shirt is worst", True)
     with pytest.raises(AssertionError, match=re.escape(said)):
         exercises.expect("Shirt is worst", False)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-STRICT = "RDLITE_STRICT"
+LESSONS = "RDLITE_LESSONS"
 
 
 def judge(
@@ -56,14 +56,14 @@ def expect(words: str, came: object) -> None:
     """Say in words if what a lesson found did not come out; a learner may have changed its setting.
 
     Raises:
-        AssertionError: it did not, and the variable `STRICT` of the environment is set, as it is
+        AssertionError: it did not, and the variable `LESSONS` of the environment is set, as it is
             where the lessons are checked at their own settings.
 
     >>> expect("two is even", 2 % 2 == 0)
     """
     if not came:
         said = f"expected here: {words}. It came out otherwise"
-        if os.environ.get(STRICT):
+        if os.environ.get(LESSONS):
             raise AssertionError(said)
         print(f"{said}; with a setting of your own that is no mistake.")
 
