@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +29,10 @@ def judge(
         cases: words for the message -> the arguments of both.
         tolerance: largest difference that counts as equal.
 
+    Raises:
+        AssertionError: its words are the line, if that is not *right* and the environment variable
+            RDLITE_STRICT is 1, which graded copies set: a grader counts a check that only prints.
+
     >>> judge("0.1", lambda x: x + x, lambda x: 2 * x, {"x = 3": (3,)})
     exercise 0.1: right
     >>> judge("0.1", lambda x: x + 2, lambda x: 2 * x, {"x = 3": (3,)})
@@ -46,7 +51,10 @@ def judge(
         if problem:
             verdict = f"not yet: for {words} it {problem}"
             break
-    print(f"exercise {exercise}: {verdict}")
+    line = f"exercise {exercise}: {verdict}"
+    if verdict != "right" and os.environ.get("RDLITE_STRICT") == "1":
+        raise AssertionError(line)
+    print(line)
 
 
 def _problem(came: Any, expected: Tensor, tolerance: float) -> str:
