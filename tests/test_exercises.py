@@ -49,6 +49,17 @@ def test_a_wrong_answer_is_told_what_came_and_what_was_expected(name, answer, ca
     assert line.count("\n") == 1 and line.endswith("\n")
 
 
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_graded_copy_raises_unless_the_answer_is_right(name, capsys, monkeypatch):
+    """nbgrader gives the point of a cell that does not raise."""
+    monkeypatch.setenv("RDLITE_STRICT", "1")
+    CHECKS[name](RIGHT[name])
+    assert capsys.readouterr().out == f"exercise {name}: right\n"
+    for answer, words in [(stub, "not done yet"), *((w, "not yet: for ") for w in WRONG[name])]:
+        with pytest.raises(AssertionError, match=f"exercise {name}: {words}"):
+            CHECKS[name](answer)
+
+
 class Rude:
     def __repr__(self):
         raise RuntimeError("no words")

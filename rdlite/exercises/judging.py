@@ -31,6 +31,10 @@ def judge(
         cases: words for the message -> the arguments of both.
         tolerance: largest difference that counts as equal.
 
+    Raises:
+        AssertionError: its words are the line, if that is not *right* and the environment variable
+            RDLITE_STRICT is 1, which graded copies set: a grader counts a check that only prints.
+
     >>> judge("0.1", lambda x: x + x, lambda x: 2 * x, {"x = 3": (3,)})
     exercise 0.1: right
     >>> judge("0.1", lambda x: x + 2, lambda x: 2 * x, {"x = 3": (3,)})
@@ -49,7 +53,10 @@ def judge(
         if problem:
             verdict = f"not yet: for {words} it {problem}"
             break
-    print(f"exercise {exercise}: {verdict}")
+    line = f"exercise {exercise}: {verdict}"
+    if verdict != "right" and os.environ.get("RDLITE_STRICT") == "1":
+        raise AssertionError(line)
+    print(line)
 
 
 def expect(words: str, came: object) -> None:
