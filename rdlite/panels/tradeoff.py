@@ -39,8 +39,9 @@ class TradeoffPanel(Panel):
     trains the cell again, live, with a seed that the study has not used.
 
     Args:
-        study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out; of
-            a comparison it shows the frontiers of the first task.
+        study: what `rdlite.studies.results.read` gives or takes. Baselines in it are left out. Of a
+            comparison that is named, the frontiers of its first task are shown, see
+            `rdlite.studies.comparison.Comparison.tradeoff`.
 
     Raises:
         ValueError: a study of several tasks, or of several settings (epochs, temperatures, ...) of
@@ -52,10 +53,12 @@ class TradeoffPanel(Panel):
     """
 
     def __init__(self, study: str | Path | results.Results = "comparison") -> None:
-        study = results.read(study) if isinstance(study, (str, Path)) else study
+        if isinstance(study, (str, Path)):
+            study = results.read(study)
+            if OURS in study.spec.named:
+                study = Comparison(study.tasks()[0]).tradeoff
         checks.instance("study", study, results.Results, "; see rdlite.studies.results.read")
-        compared = OURS in study.spec.named
-        self.study = Comparison(study.tasks()[0]).tradeoff if compared else study
+        self.study = study
         rows = students(self.study)
         self._cells = {key: Cell.of(own) for key, own in rows.groupby(KEY, sort=False)}
         by_alpha = rows[rows.student != "standard"].sort_values("alpha")
