@@ -15,13 +15,13 @@ from dataclasses import asdict
 from torch import Tensor, nn
 
 from rdlite import models
-from rdlite.data import Split
-from rdlite.data.splits import check_pair
+from rdlite.data.splits import Split, check_pair
 from rdlite.guards import checks
 from rdlite.metrics import summary
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import LOSSES, Objective, class_risks
 from rdlite.training import devices, norms
+from rdlite.training.about import totals
 from rdlite.training.checkpoints import Checkpoint, Keeper
 from rdlite.training.config import TrainConfig
 from rdlite.training.history import History
@@ -88,7 +88,9 @@ def fit(
     checks.row_stochastic("heldout_targets", heldout_targets, heldout.num_classes, len(heldout))
     heldout_targets = heldout_targets.to(device)
     targets = as_targets(targets, train)
-    prior = marginal(targets, train)  # pi, or the teacher's marginal
+    shares = marginal(targets, train)
+    prior = shares[0]  # pi, or the teacher's marginal
+    heldout_shares = totals(heldout_targets, heldout.one_hot()) / len(heldout)
 
     sgd = Sgd(model, train, targets, loss or LOSSES[config.loss].__wrapped__, config)
     rounds = min(config.rounds or config.epochs, sgd.steps)
@@ -104,7 +106,7 @@ def fit(
         checkpoint,
         about={"objective": asdict(objective), "config": asdict(config), "loss": loss},
         data=[train.images, train.labels, heldout.images, heldout.labels],
-        shares={"targets": prior, "heldout_targets": heldout_targets.mean(0)},
+        shares={"targets": shares, "heldout_targets": heldout_shares},
         state=state,
     )
     with devices.seeded(config.seed, device), keeper.listening():

@@ -38,8 +38,7 @@ class Sgd:
         self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
         self.done = 0
         self.losses: list[Tensor] = []  # of the stretch that is under way
-        self.last: tuple[Tensor, Tensor, Tensor] | None = None  # a late step's batch, to judge
-        self.warned = False
+        self.last, self.warned = None, False  # a late step's batch, for `norms.settle`
         self.device, low = models.device_of(model), config.precision == "bfloat16"
         self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=low)
         how = ("batch_size", "sampling", "seed", "shift", "flip", "padding")
