@@ -92,7 +92,7 @@ def distill(
         config, loss, checkpoint, progress, on_round: see `rdlite.training.fit`.
 
     Raises:
-        ValueError: an unknown choice, a teacher of other classes or with logits not finite.
+        ValueError: an unknown choice, a teacher that does not fit or whose weights are trained.
     """
     checks.choice("heldout_labels", heldout_labels, ["teacher", "one-hot"])
     checks.choice("teacher_view", teacher_view, TEACHER_VIEWS)
@@ -101,6 +101,7 @@ def distill(
     checks.instance("splits", splits, Splits, "; it needs train and heldout")
     device, train = models.device_of(student, "student"), splits.train
     checks.instance("teacher", teacher, nn.Module, "; see rdlite.models.create")
+    checks.apart("student", student, "teacher", teacher)
     teacher.to(device).eval()
     mix = shares(mix, splits.num_classes)
 

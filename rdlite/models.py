@@ -9,9 +9,10 @@ resnet-18     torchvision's, with a 3x3 stem of stride 1 and no max pooling, for
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import torch
@@ -84,10 +85,8 @@ def predict(
         fitting = PIXELS_IN_CACHE // max(1, images[:1, :1].numel())
         batch_size = max(1, min(fitting, 1024)) if device.type == "cpu" else 1024
     checks.integer("batch_size", batch_size, low=1)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluating(model):
             parts = [model(as_input(part.to(device))) for part in images.split(batch_size)]
     except torch.cuda.OutOfMemoryError:
         raise
@@ -101,12 +100,22 @@ def predict(
             f"{name} must take images of shape {tuple(images.shape[1:])}, got an error "
             f"({str(error).splitlines()[0]}); {hint}"
         ) from None
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
     came = type(parts[0]).__name__
     checks.expect(came == "Tensor", name, "give one tensor of logits", f"a {came}; wrap it")
     return torch.cat(parts)
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode without a gradient in the block; then every part is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
 
 
 def check(name: str, model: nn.Module, images: Tensor, num_classes: int) -> None:

@@ -564,6 +564,8 @@ BAD_TRAINING = [
     bad("a learning rate of NaN", lambda w: TrainConfig(learning_rate=NAN), "learning_rate", "nan"),
     bad("a payoff unknown", lambda w: TrainConfig(payoff="errors"), "payoff",
         "did you mean 'error'?"),
+    bad("batch norms misspelt", lambda w: TrainConfig(batch_norm="measure"), "batch_norm",
+        "did you mean 'measured'?"),
     bad("a precision unknown", lambda w: TrainConfig(precision="bfloat"), "precision",
         "did you mean 'bfloat16'?"),
     bad("a name as the objective", lambda w: train(objective="robust"), "objective", "Objective",

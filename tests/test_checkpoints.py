@@ -1,9 +1,11 @@
 """A training that is stopped or killed goes on where it was, bit for bit, or says why not."""
 
 import dataclasses
+import functools
 import os
 import pickle
 import signal
+from decimal import Decimal
 
 import pytest
 import torch
@@ -206,15 +208,80 @@ def test_a_path_may_be_text_and_begin_at_home(long_tail, tmp_path, monkeypatch):
     assert (tmp_path / "c.pt").exists()
 
 
-def test_a_damaged_checkpoint_names_the_one_before(long_tail, tmp_path):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(long_tail, tmp_path):
     path = tmp_path / "c.pt"
-    train(long_tail, Checkpoint(path=path))
-    path.write_bytes(b"")
+    undisturbed = train(long_tail, Checkpoint(path=path))
+    path.write_bytes(path.read_bytes()[:1000])
     again = Checkpoint(path=path, resume=True)
-    with pytest.raises(ValueError, match=r"c\.pt is not a checkpoint.*rename c\.pt\.previous"):
+    with pytest.warns(UserWarning, match=r"c\.pt is not a checkpoint.*c\.pt\.previous.* is read"):
+        same(train(long_tail, again), undisturbed)
+    for file in (path, path.with_name("c.pt.previous")):
+        file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"c\.pt\.previous is not a checkpoint"):
         train(long_tail, again)
-    path.with_name("c.pt.previous").rename(path)
-    assert len(train(long_tail, again)[1]) == CONFIG.rounds
+
+
+class Counting(nn.Linear):
+    """A layer with extra state: how many batches it saw, as ``kind``."""
+
+    kind, seen = int, 0
+
+    def forward(self, inputs):
+        self.seen += self.training
+        return super().forward(inputs)
+
+    def get_extra_state(self):
+        return {"seen": self.kind(self.seen)}
+
+    def set_extra_state(self, state):
+        self.seen = state["seen"]
+
+
+def test_extra_state_is_kept_or_refused_before_much_is_trained(long_tail, tmp_path):
+    def counted(checkpoint, on_round=None):
+        net = nn.Sequential(nn.Flatten(), Counting(196, 10))
+        how = {"heldout": long_tail.heldout, "config": CONFIG}
+        fit(net, long_tail.train, ROBUST, checkpoint=checkpoint, on_round=on_round, **how)
+        return net[1].seen
+
+    def stop(row):
+        if row["round"] == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "c.pt"
+    with pytest.raises(KeyboardInterrupt):
+        counted(Checkpoint(path=path), stop)
+    assert counted(Checkpoint(path=path, resume=True)) == 36
+    Counting.kind = Decimal
+    with pytest.raises(ValueError, match="tensors, numbers and text alone, in get_extra_state"):
+        counted(Checkpoint(path=tmp_path / "other.pt"))
+    assert not (tmp_path / "other.pt").exists()
+    Counting.kind = int
+
+
+def test_targets_of_the_same_marginal_are_told_apart(splits, tmp_path):
+    """Balanced images: the labels, smoothed or not, are uniform on average."""
+    path, one_hot = tmp_path / "c.pt", splits.train.one_hot()
+    train(splits, Checkpoint(path=path))
+    again, held = Checkpoint(path=path, resume=True), splits.heldout.one_hot()
+    with pytest.raises(ValueError, match="another training: targets had other class shares"):
+        train(splits, again, targets=0.9 * one_hot + 0.01)
+    with pytest.raises(ValueError, match="another training: heldout_targets had other class"):
+        train(splits, again, heldout_targets=0.9 * held + 0.01)
+
+
+def test_a_loss_is_told_by_its_settings(long_tail, tmp_path):
+    def smooth(logits, targets, class_weights, power):
+        return -(targets * torch.log_softmax(power * logits, 1)).sum(1).mean()
+
+    pairs = [[baselines.GroupDRO(10, step_size=step) for step in (0.01, 0.1)]]
+    pairs += [[functools.partial(smooth, power=power) for power in (1, 2)]]
+    for number, (first, then) in enumerate(pairs):
+        path = tmp_path / str(number)
+        train(long_tail, Checkpoint(path=path), loss=first)
+        train(long_tail, Checkpoint(path=path, resume=True), loss=first)
+        with pytest.raises(ValueError, match=r"loss was .*(0\.01.*0\.1|1.*2)"):
+            train(long_tail, Checkpoint(path=path, resume=True), loss=then)
 
 
 NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from rdlite import data, distillation, models
 from rdlite.data import Splits
@@ -207,3 +208,21 @@ def test_a_teacher_s_labels_pass_the_checks_once(teacher, long_tail, monkeypatch
     rows = len(long_tail.train) * (2 if teacher_view == "views" else 1)
     assert sum(n for name, n in seen if name == "targets") == rows
     assert [n for name, n in seen if name == "heldout_targets"] == [len(long_tail.heldout)]
+
+
+def test_a_student_that_trains_the_teachers_weights_is_refused_and_a_frozen_part_is_not(long_tail):
+    teacher = network()
+    student = nn.Sequential(teacher[:-1], nn.Linear(16, 10))
+    for one in (teacher, student):
+        with pytest.raises(
+            ValueError, match=r"student must learn none of .* the teacher, got .*0\."
+        ):
+            distill(teacher, one, long_tail, ROBUST, config=SHORT)
+    assert teacher.training, "untouched"
+    student[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"student must .* got 0\.\d+\.running_mean"):
+        distill(teacher, student, long_tail, ROBUST, config=SHORT)
+    student[0].eval()
+    before = state(teacher)
+    distill(teacher, student, long_tail, ROBUST, config=dataclasses.replace(SHORT, epochs=1))
+    assert torch.equal(state(teacher), before)

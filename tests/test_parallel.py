@@ -90,6 +90,53 @@ def test_two_processes_are_one_and_hold_the_same_multipliers(long_tail, tmp_path
     torch.testing.assert_close(first["net"], net.state_dict(), rtol=1e-2, atol=1e-3)
 
 
+def one_batch(*, alone):
+    """Logits' gradients and statistics of a network with every kind of batch norm, on 8 images."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    flat = [nn.Flatten(), nn.Linear(72, 6), nn.BatchNorm1d(6, momentum=None), nn.Linear(6, 2)]
+    frozen = nn.BatchNorm2d(2).eval()
+    norms = [nn.BatchNorm2d(2, affine=False), frozen, nn.BatchNorm2d(2, track_running_stats=False)]
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), *norms, *flat)
+    images = torch.rand(8, 1, 8, 8, generator=generator)
+    called = net if alone else devices.shared(net, 8)
+    for _ in range(2):
+        called(images if alone else devices.mine(images)).square().mean().backward()
+    net.zero_grad()
+    called(images if alone else devices.mine(images)).square().mean().backward()
+    gradients = {name: one.grad for name, one in net.named_parameters()}
+    return [net.state_dict(), gradients]
+
+
+@pytest.mark.slow
+def test_every_kind_of_batch_norm_is_shared(tmp_path):
+    file = tmp_path / "norms.py"
+    code = f"""\
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import torch
+        from test_parallel import one_batch
+        from rdlite.training import devices
+        with devices.group("cpu"):
+            kept = one_batch(alone=False)
+            torch.save(kept, sys.argv[1] + f"/{{devices.rank()}}.pt")
+    """
+    file.write_text(textwrap.dedent(code))
+    torchrun(str(file), str(tmp_path))
+    alone = one_batch(alone=True)
+    for rank in (0, 1):
+        kept = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(kept, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_norm_of_another_kind_is_refused(monkeypatch):
+    class Odd(nn.BatchNorm2d):
+        pass
+
+    monkeypatch.setattr(devices, "size", lambda: 2)
+    with pytest.raises(ValueError, match=r"model must have torch's own batch norms.*Odd at 1"):
+        devices.shared(nn.Sequential(nn.Conv2d(1, 2, 3), Odd(2)), 4)
+
+
 def one_training(splits):
     student = network("cnn-4")
     teacher = network("cnn-8", seed=3)

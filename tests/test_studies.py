@@ -228,7 +228,7 @@ OTHER = {  # key -> a value that is not the default
     **{"epochs": 3, "batch_size": 16, "learning_rate": 0.3, "momentum": 0.5, "weight_decay": 1e-5},
     **{"schedule": "constant", "step_size": 0.05, "rounds": 3, "loss": "reweighted"},
     **{"sampling": "class-balanced", "shift": 1, "flip": True, "padding": "reflect"},
-    **{"precision": "bfloat16", "compile": True, "payoff": "error"},
+    **{"precision": "bfloat16", "compile": True, "payoff": "error", "batch_norm": "measured"},
 }
 
 

@@ -210,8 +210,9 @@ def test_a_function_sees_the_view_that_the_student_sees(long_tail):
     net.register_forward_pre_hook(lambda module, inputs: views.append(inputs[0].clone()))
     one = dataclasses.replace(SHORT, epochs=1)
     fit(net, long_tail.train, ROBUST, heldout=long_tail.heldout, targets=targets, config=one)
-    # before the epoch: the network is tried on an image, and the marginal is over plain images
-    plain = len(views) - 2 * 12 - 1
+    # before the epoch: the network is tried on an image, and the marginal is over plain images;
+    # after it: the last batch in eval mode, and the held-out images
+    plain = len(views) - 2 * 12 - 2
     assert plain == 2
     for i in range(12):
         student_view, teacher_view = views[2 + 2 * i], views[3 + 2 * i]

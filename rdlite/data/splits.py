@@ -104,3 +104,16 @@ class Splits:
     def in_channels(self) -> int:
         """1 for grey images, 3 for colour."""
         return self.train.images.shape[1]
+
+
+def check_pair(train: Split, heldout: Split) -> None:
+    """Both have an image of every class, and images of one shape of the same classes."""
+    for name, split in (("train", train), ("heldout", heldout)):
+        checks.instance(name, split, Split, f"; use splits.{name}")
+        missing = (split.class_counts == 0).nonzero().flatten().tolist()
+        cure = "; raise head or heldout, or leave the class out"
+        wanted, got = "have an image of every class", f"none of {missing}"
+        checks.expect(not missing, name, wanted, got, cure)
+    own, asked = ((s.num_classes, tuple(s.images.shape[1:])) for s in (heldout, train))
+    wanted = f"have the {asked[0]} classes of train and its images' shape {asked[1]}"
+    checks.expect(own == asked, "heldout", wanted, f"{own[0]} and {own[1]}")

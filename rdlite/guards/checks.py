@@ -224,3 +224,17 @@ def counts(name: str, values: Tensor, *, of_1: bool = False) -> None:
 def simplex(name: str, values: Tensor) -> None:
     """Every entry is finite and at least 0, and their sum is 1 (within 1e-3)."""
     counts(name, values, of_1=True)
+
+
+def apart(name: str, trained: torch.nn.Module, other_name: str, other: torch.nn.Module) -> None:
+    """No weight or running statistic that ``trained`` learns is one of ``other``; frozen may be."""
+    theirs = {one.data_ptr() for one in (*other.parameters(), *other.buffers())}
+    learned = {key: one for key, one in trained.named_parameters() if one.requires_grad}
+    for key, module in trained.named_modules():
+        mean = getattr(module, "running_mean", None)
+        if mean is not None and (module.training or not trained.training):
+            learned[f"{key}.running_mean"] = mean
+    common = [key for key, one in learned.items() if one.numel() and one.data_ptr() in theirs]
+    wanted = f"learn none of the weights of the {other_name}"
+    cure = f"; train a copy.deepcopy of it, or freeze them in the {name}: requires_grad_(False)"
+    expect(not common, name, wanted, ", ".join(common[:3]), f"{cure} and eval()")

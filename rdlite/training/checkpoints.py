@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
+import pickle
 import platform
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 import rdlite
 from rdlite.guards import checks, files
 from rdlite.training import devices
+from rdlite.training.about import flat, hashed
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PARTS = ("about", "versions", "shares", "random", "state")  # of the file
@@ -58,14 +60,21 @@ class Checkpoint:
     def read(self) -> dict | None:
         """The state in the file, or in the one before it; None if there is neither.
 
+        A warning says so where the file is damaged and the one before it is read.
+
         Raises:
-            ValueError: the file is not a checkpoint.
+            ValueError: neither is a checkpoint.
             OSError: it cannot be read.
         """
-        if not self.path.exists():
-            return _load(self._previous) if self._previous.exists() else None
-        whole = f", or rename {self._previous.name}, of the round before, to go on from there"
-        return _load(self.path, whole if self._previous.exists() else "")
+        there = [path for path in (self.path, self._previous) if path.exists()]
+        if len(there) < 2:
+            return _load(*there) if there else None
+        try:
+            return _load(self.path)
+        except ValueError as error:
+            kept = _load(self._previous)
+            warnings.warn(f"{error}; {self._previous}, kept before it, is read", stacklevel=2)
+            return kept
 
     def is_mine(self) -> bool:
         """Whether the file is of a training with the same ``about``."""
@@ -83,6 +92,8 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             content = io.BytesIO()  # torch.save hides what the system says of a full disk
             torch.save(state, content)
+            if not self.path.exists():  # the first one: could it be read again?
+                _check_readable(content)
             with files.whole(self.path, previous=self._previous) as file:
                 file.write_bytes(content.getbuffer())
         devices.wait()
@@ -99,18 +110,34 @@ class Checkpoint:
         return self.path.with_name(self.path.name + ".previous")
 
 
-def _load(path: Path, cure: str = "") -> dict:
+def _load(path: Path) -> dict:
     try:
-        state, reason = torch.load(path, weights_only=True, map_location="cpu"), ""
+        state, reason = _loaded(path), ""
     except OSError:
         raise
     except Exception as error:  # of what is no checkpoint, the unpickler may raise anything
-        state, reason = None, f" ({(str(error).splitlines() or [type(error).__name__])[0]})"
-    checks.require(
-        isinstance(state, dict) and set(PARTS) <= set(state),
-        f"{path} is not a checkpoint of rdlite{reason}; delete it to start again{cure}",
-    )
+        state, reason = None, f" ({_said(error)})"
+    good = isinstance(state, dict) and set(PARTS) <= set(state)
+    cure = "delete it to start again"
+    checks.require(good, f"{path} is not a checkpoint of rdlite{reason}; {cure}")
     return state
+
+
+def _loaded(file: Path | io.BytesIO) -> object:
+    return torch.load(file, weights_only=True, map_location="cpu")
+
+
+def _check_readable(content: io.BytesIO) -> None:
+    try:
+        _loaded(io.BytesIO(content.getbuffer()))
+    except pickle.UnpicklingError as error:
+        wanted = "hold tensors, numbers and text alone, in get_extra_state, too"
+        cure = "; no pickle is loaded, so it could not go on"
+        raise ValueError(f"model's state must {wanted}, got {_said(error)}{cure}") from None
+
+
+def _said(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class Keeper:
@@ -137,7 +164,7 @@ class Keeper:
         if checkpoint is not None:
             checks.instance("checkpoint", checkpoint, Checkpoint, "; use Checkpoint(path=...)")
             files.folder(checkpoint.path.parent, "checkpoint's folder")
-            self.about = flat({**checkpoint.about, **about, "data": _hash(data)})
+            self.about = flat({**checkpoint.about, **about, "data": hashed(data)})
             self.shares = {name: value.double().cpu() for name, value in shares.items()}
 
     def restored(self) -> dict | None:
@@ -213,28 +240,3 @@ class Keeper:
         self.checkpoint.write(kept)
         if self.asked:
             raise Stopped(f"stopped; {self.checkpoint.path} is where it goes on")
-
-
-def _hash(parts: Sequence[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def flat(nested: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Keys joined by dots, values that a checkpoint can hold.
-
-    >>> flat({"config": {"epochs": 8, "rounds": None}, "classes": ("cat", "dog")})
-    {'config.epochs': 8, 'config.rounds': None, 'classes': "('cat', 'dog')"}
-    """
-    found = {}
-    for name, value in nested.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            if callable(value):  # by its name, as its address differs from run to run
-                value = getattr(value, "__qualname__", type(value).__name__)
-            plain = value is None or isinstance(value, (bool, int, float, str))
-            found[prefix + name] = value if plain else str(value)
-    return found

@@ -35,6 +35,8 @@ class TrainConfig:
             copies of the network and predicts with all of them.
         shift, flip, padding: augmentation, see `rdlite.data.batches.augment` (pixels; on or off;
             what comes in from the border).
+        batch_norm: by which statistics held-out images are scored, ``"running"`` or, anew each
+            round, those ``"measured"`` on training batches; see `rdlite.training.norms`.
         precision: ``"float32"`` or ``"bfloat16"``, in which the network is evaluated (autocast);
             weights, losses and risks stay in float32.
         compile: let torch.compile make faster code of the network; it takes a minute, and rounding
@@ -57,6 +59,7 @@ class TrainConfig:
     shift: int = ranged(0, checks.integer, low=0)
     flip: bool = ranged(False, checks.flag)
     padding: str = ranged("zero", checks.choice, PADDINGS)
+    batch_norm: str = ranged("running", checks.choice, ["running", "measured"])
     precision: str = ranged("float32", checks.choice, ["float32", "bfloat16"])
     compile: bool = ranged(False, checks.flag)
     seed: int = ranged(0, checks.integer, low=0)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce  # its gradient is summed, too
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from rdlite.guards import checks
 
@@ -126,32 +127,47 @@ def shared(model: nn.Module, batch_size: int) -> nn.Module:
         return nn.parallel.DistributedDataParallel(model, device_ids=[device])
     for parent in [*model.modules()]:
         for name, child in parent.named_children():
-            if type(child) is nn.BatchNorm2d:
+            if isinstance(child, _BatchNorm) and not isinstance(child, SharedBatchNorm):
+                kind, cure = type(child), "; or train in one process"
+                known = kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+                wanted = "have torch's own batch norms where several processes train"
+                checks.expect(known, "model", wanted, f"{kind.__name__} at {name}", cure)
                 setattr(parent, name, SharedBatchNorm.of(child))
     return nn.parallel.DistributedDataParallel(model)
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
+class SharedBatchNorm(_BatchNorm):
     """Batch norm over the images of all processes, as `torch.nn.SyncBatchNorm` is on GPUs only."""
 
     @classmethod
-    def of(cls, norm: nn.BatchNorm2d) -> SharedBatchNorm:
-        """With the parameters and buffers of ``norm``, the same tensors."""
-        made = cls(norm.num_features, norm.eps, norm.momentum)
+    def of(cls, norm: _BatchNorm) -> SharedBatchNorm:
+        """With the parameters and buffers of ``norm``, the same tensors, and in its mode."""
+        how = (norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        made = cls(norm.num_features, *how).train(norm.training)
         for name, value in {**dict(norm.named_parameters()), **dict(norm.named_buffers())}.items():
             setattr(made, name, value)
         return made
 
+    def _check_input_dim(self, x: Tensor) -> None:
+        checks.expect(x.ndim >= 2, "batch norm's input", "have shape (B, c, ...)", tuple(x.shape))
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or size() == 1:
             return super().forward(x)
+        others, channels = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
         count = x.numel() // x.shape[1] * size()
-        mean = all_reduce(x.sum((0, 2, 3))) / count
-        apart = x - mean[:, None, None]
-        variance = all_reduce(apart.square().sum((0, 2, 3))) / count
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return apart * scale[:, None, None] + self.bias[:, None, None]
+        mean = all_reduce(x.sum(others)) / count
+        apart = x - mean.view(channels)
+        variance = all_reduce(apart.square().sum(others)) / count
+        if self.running_mean is not None:
+            self._follow(mean.detach(), variance.detach() * count / (count - 1))
+        scale = (variance + self.eps).rsqrt()
+        if not self.affine:
+            return apart * scale.view(channels)
+        return apart * (self.weight * scale).view(channels) + self.bias.view(channels)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        self.num_batches_tracked += 1
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)

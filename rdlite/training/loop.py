@@ -15,12 +15,13 @@ from dataclasses import asdict
 from torch import Tensor, nn
 
 from rdlite import models
-from rdlite.data import Split
+from rdlite.data.splits import Split, check_pair
 from rdlite.guards import checks
 from rdlite.metrics import summary
 from rdlite.multipliers import hedge_step, uniform
 from rdlite.objectives import LOSSES, Objective, class_risks
-from rdlite.training import devices
+from rdlite.training import devices, norms
+from rdlite.training.about import totals
 from rdlite.training.checkpoints import Checkpoint, Keeper
 from rdlite.training.config import TrainConfig
 from rdlite.training.history import History
@@ -48,7 +49,8 @@ def fit(
     class risks on held-out images move the multipliers (6).
 
     Args:
-        model: float inputs (B, c, h, w) to logits (B, m).
+        model: float inputs (B, c, h, w) to logits (B, m). Parts in eval mode in a model that is
+            in train mode stay so: frozen batch norms.
         train, heldout: the images to learn from, and those whose risks move the multipliers; every
             class needs one of each.
         objective: eq. (3).
@@ -78,13 +80,17 @@ def fit(
     checks.instance("config", config, TrainConfig)
     cure = "; a name belongs into config.loss"
     checks.expect(loss is None or callable(loss), "loss", "be a function", repr(loss), cure)
-    _check(model, train, heldout, config)
+    check_pair(train, heldout)
+    norms.check(model, config.batch_size)
+    models.check("model", model, train.images, train.num_classes)
     train, heldout = train.to(device), heldout.to(device)
     heldout_targets = heldout.one_hot() if heldout_targets is None else heldout_targets
     checks.row_stochastic("heldout_targets", heldout_targets, heldout.num_classes, len(heldout))
     heldout_targets = heldout_targets.to(device)
     targets = as_targets(targets, train)
-    prior = marginal(targets, train)  # pi, or the teacher's marginal
+    shares = marginal(targets, train)
+    prior = shares[0]  # pi, or the teacher's marginal
+    heldout_shares = totals(heldout_targets, heldout.one_hot()) / len(heldout)
 
     sgd = Sgd(model, train, targets, loss or LOSSES[config.loss].__wrapped__, config)
     rounds = min(config.rounds or config.epochs, sgd.steps)
@@ -100,7 +106,7 @@ def fit(
         checkpoint,
         about={"objective": asdict(objective), "config": asdict(config), "loss": loss},
         data=[train.images, train.labels, heldout.images, heldout.labels],
-        shares={"targets": prior, "heldout_targets": heldout_targets.mean(0)},
+        shares={"targets": shares, "heldout_targets": heldout_shares},
         state=state,
     )
     with devices.seeded(config.seed, device), keeper.listening():
@@ -139,20 +145,3 @@ def fit(
     if snapshots:
         history.scorer = models.AveragedScorer.of(model, snapshots)
     return history
-
-
-def _check(model: nn.Module, train: Split, heldout: Split, config: TrainConfig) -> None:
-    """What would else come to light in the middle of the training."""
-    for name, split in (("train", train), ("heldout", heldout)):
-        checks.instance(name, split, Split, f"; use splits.{name}")
-        missing = (split.class_counts == 0).nonzero().flatten().tolist()
-        cure = "; raise head or heldout, or leave the class out"
-        wanted, got = "have an image of every class", f"none of {missing}"
-        checks.expect(not missing, name, wanted, got, cure)
-    own, asked = ((s.num_classes, tuple(s.images.shape[1:])) for s in (heldout, train))
-    wanted = f"have the {asked[0]} classes of train and its images' shape {asked[1]}"
-    checks.expect(own == asked, "heldout", wanted, f"{own[0]} and {own[1]}")
-    normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    good, wanted = config.batch_size >= 2 or not normed, "be at least 2 for batch norms"
-    checks.expect(good, "batch_size", wanted, config.batch_size)
-    models.check("model", model, train.images, train.num_classes)

@@ -53,6 +53,10 @@ class GroupDRO(nn.Module):
         self.register_buffer("multipliers", multipliers.uniform(num_classes).float())
         self.step_size = step_size
 
+    def extra_repr(self) -> str:
+        """Its setting, which a checkpoint must share."""
+        return f"step_size={self.step_size}"
+
     def forward(self, logits: Tensor, targets: Tensor, _class_weights: Tensor | None) -> Tensor:
         mass = targets.sum(0)  # images of each class in the batch
         loss = -(targets * torch.log_softmax(logits, 1)).sum(0)

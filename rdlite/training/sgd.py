@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rdlite import models
 from rdlite.data import Split, batches
 from rdlite.guards import checks
-from rdlite.training import devices
+from rdlite.training import devices, norms
 from rdlite.training.config import SCHEDULES, TrainConfig
 from rdlite.training.targets import Targets
 
@@ -38,11 +38,13 @@ class Sgd:
         self.steps = config.epochs * batches.steps_per_epoch(len(train), config.batch_size)
         self.done = 0
         self.losses: list[Tensor] = []  # of the stretch that is under way
+        self.last, self.warned = None, False  # a late step's batch, for `norms.settle`
         self.device, low = models.device_of(model), config.precision == "bfloat16"
         self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=low)
         how = ("batch_size", "sampling", "seed", "shift", "flip", "padding")
         options = {name: getattr(config, name) for name in how}
-        self.views = batches.Views(train.images, train.labels, **options)
+        self.drawn = partial(batches.Views, train.images, train.labels, **options)
+        self.views = self.drawn()
         self.logits_of = devices.shared(model, min(config.batch_size, len(train)))
         if config.compile:
             self.logits_of = torch.compile(self.logits_of)
@@ -60,7 +62,8 @@ class Sgd:
         that step moves the weights. Nothing waits for a GPU, or for another process, before the
         last step: there it comes after that.
         """
-        self.model.train()
+        if not self.model.training:  # in one that trains, parts in eval mode are frozen
+            self.model.train()
         class_weights = class_weights.float().to(self.device)
         while self.done < step:
             self._step(class_weights)
@@ -69,6 +72,8 @@ class Sgd:
         losses = devices.mean(torch.stack(self.losses))
         self._require_finite(losses)
         self.losses = []
+        with self.autocast():
+            self.warned |= norms.settle(self.model, self.config, self.drawn, self.last)
         return float(losses.mean())
 
     def _require_finite(self, losses: Sequence[Tensor]) -> None:
@@ -91,6 +96,8 @@ class Sgd:
         loss = self.loss(logits.float(), rows.float(), class_weights)
         self.losses.append(loss.detach())
         self.done += 1
+        late = 2 * self.done > self.steps and not self.warned
+        self.last = (view, logits.detach(), rows) if late else None
         if loss.is_cpu and devices.size() == 1:
             require_finite("the loss", f"at step {self.done}", self.losses[-1])
         self.optimiser.zero_grad()

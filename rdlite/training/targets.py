@@ -16,6 +16,7 @@ from torch import Tensor
 from rdlite.data import Split
 from rdlite.data.batches import as_input
 from rdlite.guards import checks
+from rdlite.training.about import totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +85,10 @@ def as_targets(targets: Tensor | Callable | Targets | None, train: Split) -> Tar
 
 
 def marginal(targets: Targets, train: Split) -> Tensor:
-    """pi, or pbar of eq. (4): the mean of P over the plain images, checked; (m,) float64, CPU."""
-    total = torch.zeros(train.num_classes, dtype=torch.float64)
+    """The mean of P over the plain images, checked: pi, or pbar of eq. (4); see `totals`."""
+    total, one_hot = torch.zeros(2, train.num_classes, dtype=torch.float64), train.one_hot()
     for index in torch.arange(len(train), device=train.images.device).split(1024):
         rows = targets.rows(index, as_input(train.images[index]))
         checks.row_stochastic("targets", rows, train.num_classes, len(index))
-        total += rows.double().sum(0).cpu()
+        total += totals(rows, one_hot[index])
     return total / len(train)
