@@ -56,7 +56,7 @@ def problems(notebook):
     demand(counts == [*range(1, len(code) + 1)], f"execution counts {counts}")
     checks = [cell for cell in code if "check" in cell.metadata.get("tags", [])]
     count = len(cells) - 2 * len(checks)  # folded away, each in the middle of a text
-    demand(25 <= count <= 55, f"{count} cells")
+    demand(25 <= count <= 60, f"{count} cells")
     kinds = "".join(cell.cell_type[0] for cell in cells)
     demand("ccc" not in kinds, "three code cells in a row")
     for cell in code:
@@ -256,7 +256,9 @@ def first(notebook, kind):
 
 SPOILS = {
     "execution counts": lambda n: first(n, "code").update(execution_count=7),
-    "56 cells": lambda n: n.cells.extend(v4.new_markdown_cell() for _ in range(56 - len(n.cells))),
+    "61 cells": lambda n: n.cells.extend(
+        v4.new_markdown_cell() for _ in range(61 + 2 * str(n).count("'check'") - len(n.cells))
+    ),
     "three code cells": lambda n: n.cells.insert(2, v4.new_code_cell(execution_count=1)),
     "13 lines": lambda n: first(n, "code").update(source="\n".join("x" * 13)),
     "metadata": lambda n: n.metadata.update(widgets={}),
