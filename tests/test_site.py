@@ -1,4 +1,4 @@
-"""`make site`: every page in a real browser, from the folder and with the network cut.
+"""`make site` and `make slides`: every page in a real browser, from the folder, the network cut.
 
 Needs Chromium and the packages that `make test-all` installs.
 """
@@ -21,10 +21,24 @@ pytestmark = pytest.mark.extra
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("made") / "site"
-    subprocess.run([sys.executable, NOTEBOOKS / "build_site.py", "--out", out], check=True)
-    return out
+def made(tmp_path_factory):
+    return tmp_path_factory.mktemp("made")
+
+
+def build(name, made):
+    command = [sys.executable, NOTEBOOKS / f"build_{name}.py", "--out", made / name]
+    subprocess.run(command, check=True)
+    return made / name
+
+
+@pytest.fixture(scope="module")
+def site(made):
+    return build("site", made)
+
+
+@pytest.fixture(scope="module")
+def slides(made):
+    return build("slides", made)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +50,13 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, site):
+def page(browser, made):
     """A page without network; ``page.problems`` are console errors and requests gone wrong."""
     context = browser.new_context(offline=True)
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.problems = []
-    inside = site.as_uri()
+    inside = made.as_uri()
 
     def check(request):
         if not request.url.startswith((inside, "data:")):
@@ -110,6 +125,17 @@ def test_a_lesson_has_its_outputs_and_folds_its_solutions(source, site, page):
         assert hidden.is_visible()
 
 
+def test_a_lesson_whose_copy_is_older_than_its_source_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(NOTEBOOKS))
+    from build_site import lesson
+
+    copy = nbformat.read(NOTEBOOKS / f"{SOURCES[0].stem}.ipynb", 4)
+    copy.cells = [cell for cell in copy.cells if "alone(seed=0)" not in cell.source]
+    nbformat.write(copy, tmp_path / "old.ipynb")
+    with pytest.raises(ValueError, match=r"old.ipynb has not run .*: run notebooks/build.py"):
+        lesson(SOURCES[0], tmp_path / "old.ipynb")
+
+
 def test_the_search_finds_a_word_of_a_lesson(site, page):
     page.goto((site / "search.html").as_uri() + "?q=hesitates")
     page.locator("#search-results li a").first.wait_for(timeout=20_000)
@@ -127,3 +153,39 @@ def test_the_start_page_has_the_order_of_the_course(site, page):
         page.goto((site / "index.html").as_uri())
         page.locator("table a").nth(number).click()
         assert titles[number] in page.locator("h1").inner_text()
+
+
+SLIDES = """() => Array.from({length: Reveal.getTotalSlides()}, (_, i) => {
+    Reveal.slide(i);
+    const slide = Reveal.getCurrentSlide(), texts = slide.querySelectorAll('p, li');
+    const parts = [...slide.querySelectorAll('h1, h2, p, li, img, mjx-container')];
+    const boxes = parts.map(part => part.getBoundingClientRect());
+    return {
+        text: slide.innerText,
+        pictures: [...slide.querySelectorAll('img')].map(picture => picture.alt),
+        bottom: Math.max(...boxes.map(box => box.bottom)),
+        right: Math.max(...boxes.map(box => box.right)),
+        letters: Math.min(...[...texts].map(text => parseFloat(getComputedStyle(text).fontSize))),
+    };
+})"""
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_slides_of_a_lesson_fit_and_can_be_read_from_the_back_row(source, slides, page):
+    """At 1280 x 720 the letters are a twentieth of the height, and nothing hangs out."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto((slides / f"{source.stem}.html").as_uri())
+    page.wait_for_function("MathJax.startup.promise.then(() => Reveal.isReady())")
+    shown, text = page.evaluate(SLIDES), source.read_text()
+    words = [slide["text"] for slide in shown]
+    for mark, name in (("***Predict:***", "Predict:"), ("**Takeaway.**", "Takeaway.")):
+        assert sum(f"\n{name}" in slide for slide in words) == text.count(f"\n{mark}")
+    copy = nbformat.read(NOTEBOOKS / f"{source.stem}.ipynb", 4)
+    outputs = [output for cell in copy.cells for output in cell.get("outputs", [])]
+    pictures = [picture for slide in shown for picture in slide["pictures"]]
+    assert len(pictures) == sum("image/png" in output.get("data", {}) for output in outputs)
+    assert all(pictures) and page.locator("mjx-merror").count() == 0
+    for number, slide in enumerate(shown):
+        assert slide["bottom"] <= 720 and slide["right"] <= 1280, (number, slide)
+        assert slide["letters"] is None or slide["letters"] >= 36, (number, slide)
+    assert page.problems == []
