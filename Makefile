@@ -10,8 +10,8 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 
 LOWEST := .venv-lowest
 
-.PHONY: demo test test-all lint unit nbval coverage mutate test-lowest notebooks lab class bench \
-	advisories clean help
+.PHONY: demo test test-all lint unit nbval coverage mutate test-lowest notebooks lab class site slides \
+	bench advisories clean help
 
 demo: $(READY)  ## train the grid and draw its figures (ARGS="--quick" for one seed)
 	$(BIN)/python -m rdlite demo $(ARGS)
@@ -20,8 +20,8 @@ test: lint  ## every check that needs no further packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not extra" -n 2 --dist loadfile
 	$(MAKE) nbval
 
-test-all: $(READY)  ## what `make test` leaves out: classes, graded for real; installs what they need
-	$(INSTALL) -q -e '.[class]'
+test-all: $(READY)  ## what `make test` leaves out: class, site and slides, for real; installs what they need
+	$(INSTALL) -q -e '.[class,site]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m extra
 
 lint: $(READY)  ## style and formatting
@@ -62,6 +62,14 @@ lab: $(READY)  ## open JupyterLab on the notebooks; it listens on this machine a
 class: $(READY)  ## assignments for nbgrader, in out/class: release for students, source with solutions
 	$(INSTALL) -q -e '.[class]'
 	$(BIN)/python notebooks/build_class.py
+
+site: $(READY)  ## the course as web pages that need no server and no network, in out/site
+	$(INSTALL) -q -e '.[site]'
+	$(BIN)/python notebooks/build_site.py
+
+slides: $(READY)  ## slides of each notebook, in out/slides
+	$(INSTALL) -q -e '.[site]'
+	$(BIN)/python notebooks/build_slides.py
 
 advisories: $(READY)  ## ask for known weaknesses of the installed packages (needs the network)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[advisories]'

@@ -61,7 +61,7 @@ def problems(notebook):
     demand("ccc" not in kinds, "three code cells in a row")
     for cell in code:
         lines = len(cell.source.splitlines())
-        most = 20 if "solution" in cell.metadata.get("tags", []) else 12
+        most = 24 if "solution" in cell.metadata.get("tags", []) else 12
         demand(cell in checks or lines <= most, f"a code cell of {lines} lines")
     demand(set(notebook.metadata) == {"kernelspec", "language_info"}, "metadata, such as widgets")
     outputs = [output for cell in code for output in cell.outputs]
