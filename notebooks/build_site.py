@@ -2,9 +2,10 @@
 
     .venv/bin/python notebooks/build_site.py [--out FOLDER]
 
-Its own pages are in ``source/site``. The lessons are the sources with the outputs of the students'
-copies, so nothing is executed; the evidence is ``data/results/*/report.md``; the reference comes
-from the docstrings. A warning of Sphinx is an error, such as a link that leads nowhere.
+Its own pages are in ``source/site``, the teacher's guide in ``source/teach``. The lessons are the
+sources with the outputs of the students' copies, so nothing is executed; the evidence is
+``data/results/*/report.md``; the reference comes from the docstrings. A warning of Sphinx is an
+error, such as a link that leads nowhere.
 """
 
 import argparse
@@ -91,6 +92,9 @@ def lay_out(pages: Path, folder: Path) -> None:
         copy = folder / f"{source.stem}.ipynb"
         nbformat.write(lesson(source, copy), pages / "lessons" / copy.name)
     (pages / "lessons" / "index.md").write_text(CONTENTS.format("Lessons", "", "\n".join(stems)))
+    guide = shutil.copytree(folder / "source" / "teach", pages / "teach")
+    names = "\n".join(sorted(page.stem for page in guide.glob("*.md")))
+    (guide / "index.md").write_text(CONTENTS.format("Teacher's guide", "", names))
     reports = sorted(RESULTS.glob("*/report.md"))
     for report in reports:
         shutil.copytree(report.parent, pages / "evidence" / report.parent.name)

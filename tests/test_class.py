@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from test_exercises import CHECKS, WRONG
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("source/[0-9]*.md"))
@@ -36,6 +37,38 @@ def test_every_exercise_is_an_answer_and_a_check_worth_a_point(source):
         assert answer.source.count("### BEGIN SOLUTION\n") == 1 and STUB not in answer.source
         assert check.source.split("\n")[-1].startswith("exercises.check_" + check.id[-3])
         assert check.metadata.nbgrader.points == 1 and check.metadata.nbgrader.locked
+
+
+GUIDES = sorted(NOTEBOOKS.glob("source/teach/[0-9]*.md"))
+guides = pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+
+
+def part(guide, heading):
+    """The rows of the table under a heading of a guide, each a list of its cells."""
+    text = guide.read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+@guides
+def test_a_plan_fills_its_minutes_and_has_an_answer_to_every_prediction(guide):
+    plan = part(guide, "Ninety minutes")
+    spans = [tuple(map(int, row[0].split("-"))) for row in plan]
+    assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == 90 and {row[2] for row in plan} == {"must", "may"}
+    lesson = (NOTEBOOKS / "source" / guide.name).read_text(encoding="utf-8")
+    assert len(part(guide, "What to expect of each *Predict*")) == lesson.count("***Predict:***")
+
+
+@guides
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # planted
+def test_each_line_of_a_guide_is_what_a_wrong_answer_gets(guide, capsys):
+    for name, answers in WRONG.items():
+        for answer in answers:
+            CHECKS[name](answer)
+    lines = capsys.readouterr().out.splitlines()
+    quoted = [row[0].strip("`") for row in part(guide, "What a wrong answer betrays")]
+    assert quoted and set(quoted) <= set(lines)
 
 
 STUBBED = f"def two():\n    {STUB}\n\n\nexercises.check_9_1(two)"

@@ -18,7 +18,7 @@ from rdlite.studies.store import Store
 from rdlite.studies.table import frame
 
 SPEC = GridSpec.from_file(recipe("demo"))
-QUICK = SPEC.but(head=60, heldout=10, seed=0, teacher="standard", epochs=1)
+QUICK = SPEC.but(head=60, heldout=10, seed=0, teacher="standard", temperature=2, epochs=1)
 
 
 def in_one_process(spec: GridSpec) -> pd.DataFrame:
