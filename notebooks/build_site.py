@@ -41,6 +41,7 @@ def lesson(source: Path, copy: Path) -> NotebookNode:
         if cell.cell_type == "markdown":
             heading = [heading, *re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)][-1]
             cell.source = re.sub(r"(</summary>)(?=\S)", r"\1\n\n   ", cell.source)
+            cell.source = cell.source.replace("](../data/results/", "](../evidence/")
             continue
         if not outputs.get(cell.id):
             if cell.id not in outputs:

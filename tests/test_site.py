@@ -136,6 +136,16 @@ def test_a_lesson_whose_copy_is_older_than_its_source_is_refused(tmp_path, monke
         lesson(SOURCES[0], tmp_path / "old.ipynb")
 
 
+def test_a_link_to_the_evidence_stays_on_the_site(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(NOTEBOOKS))
+    from build_site import lesson
+
+    text = SOURCES[0].read_text() + "\n[The page](../data/results/comparison/report.md).\n"
+    (tmp_path / "linked.md").write_text(text)
+    made = lesson(tmp_path / "linked.md", NOTEBOOKS / f"{SOURCES[0].stem}.ipynb")
+    assert made.cells[-1].source.endswith("[The page](../evidence/comparison/report.md).")
+
+
 def test_the_search_finds_a_word_of_a_lesson(site, page):
     page.goto((site / "search.html").as_uri() + "?q=hesitates")
     page.locator("#search-results li a").first.wait_for(timeout=20_000)
