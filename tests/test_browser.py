@@ -113,7 +113,9 @@ def page(lab):
 
 
 ALL_RUN = """() => {
-    const counts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+    // a cell whose code is folded away has a placeholder without a number
+    const prompts = '.jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)';
+    const counts = [...document.querySelectorAll(prompts)];
     const text = counts.map(prompt => prompt.textContent);
     const idle = document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]');
     const panels = document.querySelectorAll('.jp-OutputArea .widget-image');
