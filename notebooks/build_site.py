@@ -37,6 +37,7 @@ def lesson(source: Path, copy: Path) -> NotebookNode:
     """
     outputs = {cell.id: cell.get("outputs") for cell in nbformat.read(copy, 4).cells}
     made, heading = build.cells(source.read_text(encoding="utf-8"), "", solved=False), ""
+    made = [cell for cell in made if "check" not in cell.metadata.get("tags", [])]
     for cell in made:
         if cell.cell_type == "markdown":
             heading = [heading, *re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)][-1]

@@ -146,6 +146,11 @@ def test_a_link_to_the_evidence_stays_on_the_site(tmp_path, monkeypatch):
     assert made.cells[-1].source.endswith("[The page](../evidence/comparison/report.md).")
 
 
+def test_what_is_folded_away_in_a_lesson_is_left_out(site):
+    text = "".join(file.read_text() for file in (site / "lessons").glob("0*.html"))
+    assert "Takeaway" in text and "expect(" not in re.sub("<[^>]*>", "", text)
+
+
 def test_the_search_finds_a_word_of_a_lesson(site, page):
     page.goto((site / "search.html").as_uri() + "?q=Vinyals")  # lesson 01 alone names him
     page.locator("#search-results li a").first.wait_for(timeout=20_000)
